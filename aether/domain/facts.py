@@ -1,0 +1,477 @@
+"""All that can be true. Facts are about changes of mind and of money; each is written before anything follows.
+
+`VERSION` of a fact class counts the shapes it has had; the journal's codec keeps a reader for each. A field is never
+given a second meaning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar, TypeAlias, get_args
+
+from aether.domain.actors import Actor
+from aether.domain.inputs import Command
+from aether.domain.instruments import Instrument, Side
+from aether.domain.orders import AssetAmount, AssetBalance, Liquidity, OrderType, TimeInForce, VenueStatus
+from aether.domain.values import Bps, Price, Qty, Symbol, Usd, UtcNanos
+
+# --- decisions --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """The most that one check lets through, in dollars, and why. Zero is a refusal; `code` is its stable name."""
+
+    check: str
+    at_most: Usd
+    because: str
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteSeen:
+    """The quote a decision was made on: best prices, and their ages in milliseconds by our clock."""
+
+    bid: Price
+    ask: Price
+    age_ms: int
+    last_trade: Price | None
+
+
+@dataclass(frozen=True, slots=True)
+class CostEstimate:
+    """What crossing costs, in basis points of the order, and the edge it must beat. Rounded up to whole hundredths."""
+
+    edge_bps: Decimal
+    fee_bps: Decimal
+    spread_bps: Decimal
+    slippage_bps: Decimal
+    margin_bps: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Every number a size was made of: the record explains itself.
+
+    `wanted` is what the strategy's target asks for with no limit at all; `binding` names the allowance that bound (or
+    `wanted`). `volatility_bps` is per day, measured; `volatility_used_bps` is the larger of it and the floor.
+    """
+
+    wanted: Usd
+    equity: Usd
+    cash_free: Usd
+    position: Usd
+    volatility_bps: Bps
+    volatility_used_bps: Bps
+    regime: str
+    regime_percent: int
+    quote: QuoteSeen
+    costs: CostEstimate
+    allowances: tuple[Allowance, ...]
+    binding: str
+    instrument_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalChanged:
+    """A strategy changed its mind: `target_bps` of its risk budget, 0 to 10 000; `edge_bps` is what it expects to gain."""
+
+    VERSION: ClassVar[int] = 1
+    strategy: str
+    symbol: Symbol
+    target_bps: Bps
+    edge_bps: Bps
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class IntentRefused:
+    """An intent that became no order. Written when the refusal changes, not at each repeat."""
+
+    VERSION: ClassVar[int] = 1
+    intent_id: str
+    strategy: str
+    symbol: Symbol
+    side: Side
+    code: str
+    why: str
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSubmitted:
+    """An intent became an order, sized and reserved. Committed before its first byte leaves.
+
+    `reserved` is its worst case: dollars with fee for a buy; the coins are `qty` for a sell.
+    """
+
+    VERSION: ClassVar[int] = 1
+    intent_id: str
+    cl_ord_id: str
+    strategy: str
+    symbol: Symbol
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce
+    post_only: bool
+    qty: Qty
+    limit_price: Price
+    reserved: Usd
+    deadline_ns: UtcNanos
+    decision: Decision
+
+
+# --- the life of an order ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAccepted:
+    """The venue's gate took it; it may rest, fill or end next."""
+
+    VERSION: ClassVar[int] = 1
+    cl_ord_id: str
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRefused:
+    """The venue certainly did not execute it."""
+
+    VERSION: ClassVar[int] = 1
+    cl_ord_id: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLost:
+    """Sent, and no answer that proves anything. Its whole size counts against every limit until evidence comes."""
+
+    VERSION: ClassVar[int] = 1
+    cl_ord_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderOpened:
+    """The venue shows it alive."""
+
+    VERSION: ClassVar[int] = 1
+    cl_ord_id: str
+    order_id: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilled:
+    """Part or all of an order was executed; counted once by `exec_id`. Without `cl_ord_id` it is EXTERNAL: not our order."""
+
+    VERSION: ClassVar[int] = 1
+    exec_id: str
+    order_id: str
+    cl_ord_id: str | None
+    strategy: str | None
+    name: str
+    symbol: Symbol | None
+    side: Side
+    qty: Qty
+    price: Price
+    cost: Usd
+    fees: tuple[AssetAmount, ...]
+    liquidity: Liquidity
+    venue_ns: UtcNanos
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEnded:
+    """The venue shows it ended; late fills may still come and are booked."""
+
+    VERSION: ClassVar[int] = 1
+    cl_ord_id: str
+    order_id: str
+    status: VenueStatus
+    reason: str
+    cum_qty: Qty | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAbsent:
+    """It never lived: deadline, view lag and clock error are past, and all four views lack it."""
+
+    VERSION: ClassVar[int] = 1
+    cl_ord_id: str
+    views: tuple[str, ...]
+    asked_ns: UtcNanos
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSurprised:
+    """The venue said of an order what the table does not expect. Nothing is changed by it; the order is asked for anew."""
+
+    VERSION: ClassVar[int] = 1
+    cl_ord_id: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """We want it gone. It counts as exposure until the venue shows it ended."""
+
+    VERSION: ClassVar[int] = 1
+    cl_ord_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRefused:
+    """The venue did not take the cancel (often: it is gone already). The order is asked for."""
+
+    VERSION: ClassVar[int] = 1
+    cl_ord_id: str
+    text: str
+
+
+# --- the account ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AccountOpened:
+    """The balances that the journal's sums begin with."""
+
+    VERSION: ClassVar[int] = 1
+    balances: tuple[AssetBalance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalOrderSeen:
+    """An order that is not ours lives on the account. It is never touched."""
+
+    VERSION: ClassVar[int] = 1
+    order_id: str
+    cl_ord_id: str | None
+    name: str
+    side: Side | None
+    qty: Qty | None
+    limit_price: Price | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalOrderGone:
+    """An order that is not ours is no longer open."""
+
+    VERSION: ClassVar[int] = 1
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceFound:
+    """Opening balance plus fills is not what the venue holds. `expected` and `seen` are of `asset`."""
+
+    VERSION: ClassVar[int] = 1
+    asset: str
+    expected: Decimal
+    seen: Decimal
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """Ledger and account agree; written at start and after each difference or gap, not at each look."""
+
+    VERSION: ClassVar[int] = 1
+    balances: tuple[AssetBalance, ...]
+    open_orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentAdopted:
+    """The venue's rules of a symbol in use, as of `instrument.version`."""
+
+    VERSION: ClassVar[int] = 1
+    instrument: Instrument
+
+
+@dataclass(frozen=True, slots=True)
+class FeesAdopted:
+    """The account's rates for a symbol, in basis points."""
+
+    VERSION: ClassVar[int] = 1
+    symbol: Symbol
+    taker_bps: Decimal
+    maker_bps: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class EquityMarked:
+    """Equity at the start of a UTC day (`YYYY-MM-DD`), or at a new peak. Daily loss and drawdown are counted from these."""
+
+    VERSION: ClassVar[int] = 1
+    day: str
+    equity: Usd
+    day_start: Usd
+    peak: Usd
+
+
+# --- holds, halts, commands, runs ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HoldBegan:
+    """No new risk in this scope until the cause ends by itself."""
+
+    VERSION: ClassVar[int] = 1
+    cause: str
+    scope: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldEnded:
+    """The cause of a hold is gone."""
+
+    VERSION: ClassVar[int] = 1
+    cause: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class TradingHalted:
+    """Nothing is sent in this scope until people resume; it outlasts restarts."""
+
+    VERSION: ClassVar[int] = 1
+    scope: str
+    code: str
+    reason: str
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class TradingResumed:
+    """People ended a halt."""
+
+    VERSION: ClassVar[int] = 1
+    scope: str
+    reason: str
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class CommandAccepted:
+    """A person's command passed authority; what it changed are the facts that follow it."""
+
+    VERSION: ClassVar[int] = 1
+    request_id: str
+    actor: Actor
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRefused:
+    """A person's command changed nothing, for this reason."""
+
+    VERSION: ClassVar[int] = 1
+    request_id: str
+    actor: Actor
+    command: Command
+    code: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyPaused:
+    """A strategy raised or answered nonsense; it sends nothing until the next run or until people resume it."""
+
+    VERSION: ClassVar[int] = 1
+    strategy: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run of the program on this journal's account. `run` is the epoch: one more than the last."""
+
+    VERSION: ClassVar[int] = 1
+    run: int
+    tag: str
+    account: str
+    world: str
+    real_money: bool
+    code_version: str
+    settings_digest: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopBegan:
+    """The process was asked to stop; nothing new is sent from here on."""
+
+    VERSION: ClassVar[int] = 1
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """The last fact of an orderly run. `clean` only if no order was in flight, unresolved or resting."""
+
+    VERSION: ClassVar[int] = 1
+    clean: bool
+    in_flight: int
+    resting: int
+    why: str
+
+
+Fact: TypeAlias = (
+    SignalChanged
+    | IntentRefused
+    | OrderSubmitted
+    | OrderAccepted
+    | OrderRefused
+    | AnswerLost
+    | OrderOpened
+    | OrderFilled
+    | OrderEnded
+    | OrderAbsent
+    | OrderSurprised
+    | CancelRequested
+    | CancelRefused
+    | AccountOpened
+    | ExternalOrderSeen
+    | ExternalOrderGone
+    | DifferenceFound
+    | Reconciled
+    | InstrumentAdopted
+    | FeesAdopted
+    | EquityMarked
+    | HoldBegan
+    | HoldEnded
+    | TradingHalted
+    | TradingResumed
+    | CommandAccepted
+    | CommandRefused
+    | StrategyPaused
+    | RunStarted
+    | StopBegan
+    | RunEnded
+)
+
+FACT_CLASSES: tuple[type[Fact], ...] = get_args(Fact)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A fact with its place: `seq` counts through the journal's life, `input_seq` names the input of `run` that caused it."""
+
+    seq: int
+    run: int
+    at_ns: UtcNanos
+    input_seq: int
+    fact: Fact
+
+    @property
+    def actor(self) -> str:
+        """Whose act it was, for the audit trail: a person's subject, or `system`."""
+        actor = getattr(self.fact, "actor", None)
+        return actor.subject if isinstance(actor, Actor) else "system"

@@ -1,0 +1,151 @@
+"""The words for money, size and time: exact, frozen, and with their unit in the name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Context, Decimal, localcontext
+from typing import NewType, Self
+
+# One fixed context for money. 60 digits: the longest product of two wire values (40 characters each would be refused;
+# real ones have at most 20 digits) stays exact, so that sums of money never depend on a rounding we did not write.
+MONEY = Context(prec=60, rounding=ROUND_HALF_EVEN)
+
+Symbol = NewType("Symbol", str)
+"""A spot USD pair that the gate admitted, in Kraken's v2 spelling (`BTC/USD`). Only `domain/spot_gate.py` makes one."""
+
+UtcNanos = NewType("UtcNanos", int)
+"""Nanoseconds since 1970 UTC."""
+
+Bps = NewType("Bps", int)
+"""Basis points: 1 = 0.01 %."""
+
+NANOS_PER_S = 1_000_000_000
+NANOS_PER_MS = 1_000_000
+BPS = Decimal(10_000)
+ZERO = Decimal(0)
+
+
+def exact(value: Decimal, name: str) -> Decimal:
+    """Refuse what is no finite decimal. Raises TypeError for another type, ValueError for NaN or infinity."""
+    if not isinstance(value, Decimal):
+        raise TypeError(f"{name} takes a Decimal, was {type(value).__name__}")
+    if not value.is_finite():
+        raise ValueError(f"{name} must be finite, was {value}")
+    return value
+
+
+def plain(value: Decimal) -> str:
+    """Text of a decimal without exponent, its digits as they are: `1E-8` becomes `0.00000001`."""
+    return format(value, "f")
+
+
+def rounded_to_step(value: Decimal, step: Decimal, rounding: str) -> Decimal:
+    """Nearest multiple of `step` in the given direction, exact in the money context."""
+    with localcontext(MONEY):
+        return (value / step).to_integral_value(rounding) * step
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Usd:
+    """US dollars; negative where money is owed or lost."""
+
+    amount: Decimal
+
+    def __post_init__(self) -> None:
+        exact(self.amount, "Usd")
+
+    def __add__(self, other: Usd) -> Usd:
+        return Usd(MONEY.add(self.amount, other.amount))
+
+    def __sub__(self, other: Usd) -> Usd:
+        return Usd(MONEY.subtract(self.amount, other.amount))
+
+    def __neg__(self) -> Usd:
+        return Usd(MONEY.minus(self.amount))
+
+    def scaled(self, factor: Decimal) -> Usd:
+        """This amount times a pure number."""
+        return Usd(MONEY.multiply(self.amount, factor))
+
+    def bps(self, bps: int) -> Usd:
+        """So many basis points of this amount."""
+        return Usd(MONEY.divide(MONEY.multiply(self.amount, Decimal(bps)), BPS))
+
+    def rounded_down(self, decimals: int) -> Usd:
+        """Towards zero, to so many decimals."""
+        return Usd(rounded_to_step(self.amount, Decimal(1).scaleb(-decimals), ROUND_DOWN))
+
+    def rounded_up(self, decimals: int) -> Usd:
+        """Away from zero, to so many decimals."""
+        return Usd(rounded_to_step(self.amount, Decimal(1).scaleb(-decimals), ROUND_UP))
+
+    def __str__(self) -> str:
+        return plain(self.amount)
+
+
+NO_USD = Usd(ZERO)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Qty:
+    """Whole coins of the base asset. Never negative: the side gives the direction."""
+
+    coins: Decimal
+
+    def __post_init__(self) -> None:
+        if exact(self.coins, "Qty") < 0:
+            raise ValueError(f"Qty must not be negative, was {self.coins}")
+
+    def __add__(self, other: Qty) -> Qty:
+        return Qty(MONEY.add(self.coins, other.coins))
+
+    def __sub__(self, other: Qty) -> Qty:
+        """Difference; raises ValueError where it would be negative."""
+        return Qty(MONEY.subtract(self.coins, other.coins))
+
+    def less(self, other: Qty) -> Qty:
+        """Difference, or nothing where the other is larger."""
+        return Qty(max(ZERO, MONEY.subtract(self.coins, other.coins)))
+
+    def rounded_down(self, lot: Decimal) -> Self:
+        """Nearest multiple of `lot` below: rounding never makes an order larger."""
+        return type(self)(rounded_to_step(self.coins, lot, ROUND_DOWN))
+
+    def __bool__(self) -> bool:
+        return bool(self.coins)
+
+    def __str__(self) -> str:
+        return plain(self.coins)
+
+
+NO_QTY = Qty(ZERO)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Price:
+    """Dollars for one coin. Always positive."""
+
+    usd_per_coin: Decimal
+
+    def __post_init__(self) -> None:
+        if exact(self.usd_per_coin, "Price") <= 0:
+            raise ValueError(f"Price must be positive, was {self.usd_per_coin}")
+
+    def times(self, qty: Qty) -> Usd:
+        """Notional of so many coins, unrounded."""
+        return Usd(MONEY.multiply(self.usd_per_coin, qty.coins))
+
+    def coins_for(self, spend: Usd) -> Qty:
+        """Coins that so many dollars buy, unrounded; nothing for a negative amount."""
+        return Qty(max(ZERO, MONEY.divide(spend.amount, self.usd_per_coin)))
+
+    def moved_bps(self, bps: int) -> Price:
+        """This price moved by so many basis points, unrounded."""
+        return Price(MONEY.divide(MONEY.multiply(self.usd_per_coin, BPS + bps), BPS))
+
+    def bps_from(self, other: Price) -> Decimal:
+        """Signed distance from another price in basis points of that other price."""
+        return MONEY.multiply(MONEY.divide(self.usd_per_coin - other.usd_per_coin, other.usd_per_coin), BPS)
+
+    def __str__(self) -> str:
+        return plain(self.usd_per_coin)

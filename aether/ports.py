@@ -1,0 +1,96 @@
+"""The sockets in the wall: what floor 2 must offer, and what floor 3 may count on. One conformance suite holds each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
+
+from aether.domain.effects import AskAccount, CancelOrder, SubmitOrder
+from aether.domain.facts import Numbered
+from aether.domain.inputs import (
+    AccountSeen,
+    AccountUnavailable,
+    CancelAnswered,
+    FeesSeen,
+    HistorySeen,
+    Input,
+    Stamped,
+    SubmitAccepted,
+    SubmitRefused,
+    SubmitUnknown,
+)
+from aether.domain.values import Symbol, UtcNanos
+
+Put = Callable[[Input], None]
+"""Hands one input to the inbox; never waits. Raises InvariantBroken where a lane that may not lose anything is full."""
+
+
+class Clock(Protocol):
+    """Time, injected. `wall_ns` may jump; `monotonic_ns` never goes backwards."""
+
+    def wall_ns(self) -> UtcNanos:
+        """Nanoseconds since 1970 UTC."""
+        ...
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds since some moment; for differences only."""
+        ...
+
+
+class MarketFeed(Protocol):
+    """The public market. Only admitted symbols and whole, verified books come out."""
+
+    async def run(self, put: Put) -> None:
+        """Hear until cancelled: BookChanged, TradeSeen, FeedLost, InstrumentSeen, SystemStatusSeen, ClockMeasured.
+
+        A lost connection is not an error: it is FeedLost for each symbol, and a reconnect with bounded back-off.
+        """
+        ...
+
+    async def history(self, symbol: Symbol, bar_s: int, count: int) -> HistorySeen:
+        """Up to `count` newest complete candles. Raises VenueUnavailable, VenueRefused."""
+        ...
+
+
+class OrderVenue(Protocol):
+    """Our account at a venue."""
+
+    async def run(self, put: Put) -> None:
+        """Hear of our account until cancelled: PrivateStreamLive/Lost/Malformed, OrderReported, FillReported."""
+        ...
+
+    async def submit(self, order: SubmitOrder) -> SubmitAccepted | SubmitRefused | SubmitUnknown:
+        """Send this order once, never twice. Whatever is no proof comes back as SubmitUnknown; nothing is raised."""
+        ...
+
+    async def cancel(self, cancel: CancelOrder) -> CancelAnswered:
+        """Ask for a cancel; nothing is raised."""
+        ...
+
+    async def account(self, ask: AskAccount) -> AccountSeen | AccountUnavailable:
+        """All views of the account, `closed` and `trades` back to `ask.since_ns`; nothing is raised."""
+        ...
+
+    async def fees(self, symbols: Sequence[Symbol]) -> tuple[FeesSeen, ...]:
+        """The account's own rates. Raises VenueUnavailable, VenueRefused."""
+        ...
+
+
+class Journal(Protocol):
+    """Memory that a power cut cannot undo. One writer."""
+
+    async def append(self, facts: Sequence[Numbered]) -> None:
+        """All of these facts in one transaction, on disk when this returns. Raises JournalBroken: send nothing."""
+        ...
+
+    def read(self, from_seq: int = 1) -> AsyncIterator[Numbered]:
+        """Facts in order, the chain checked on the way. Raises JournalBroken with the first bad row."""
+        ...
+
+
+class Tape(Protocol):
+    """Every input, exactly as the engine took it. May lose work; never stops trading."""
+
+    def record(self, inputs: Sequence[Stamped]) -> None:
+        """Take these inputs; never waits, never raises."""
+        ...
