@@ -75,7 +75,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class SignalChanged:
-    """A strategy changed its mind: `target_bps` of its risk budget, 0 to 10 000; `edge_bps` is what it expects to gain."""
+    """A strategy changed its mind: `target_bps` (0 to 10 000) of its risk budget, expecting to gain `edge_bps`."""
 
     VERSION: ClassVar[int] = 1
     strategy: str
@@ -165,7 +165,7 @@ class OrderOpened:
 
 @dataclass(frozen=True, slots=True)
 class OrderFilled:
-    """Part or all of an order was executed; counted once by `exec_id`. Without `cl_ord_id` it is EXTERNAL: not our order."""
+    """An execution, counted once by `exec_id`. Without `cl_ord_id` it is EXTERNAL: of no order of ours."""
 
     VERSION: ClassVar[int] = 1
     exec_id: str
@@ -209,7 +209,7 @@ class OrderAbsent:
 
 @dataclass(frozen=True, slots=True)
 class OrderSurprised:
-    """The venue said of an order what the table does not expect. Nothing is changed by it; the order is asked for anew."""
+    """The venue said of an order what the table does not expect. It changes nothing; the order is asked for."""
 
     VERSION: ClassVar[int] = 1
     cl_ord_id: str
@@ -306,7 +306,7 @@ class FeesAdopted:
 
 @dataclass(frozen=True, slots=True)
 class EquityMarked:
-    """Equity at the start of a UTC day (`YYYY-MM-DD`), or at a new peak. Daily loss and drawdown are counted from these."""
+    """Equity at the start of a UTC day (`YYYY-MM-DD`), or at a new peak: daily loss and drawdown count from these."""
 
     VERSION: ClassVar[int] = 1
     day: str
@@ -462,7 +462,7 @@ FACT_CLASSES: tuple[type[Fact], ...] = get_args(Fact)
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """A fact with its place: `seq` counts through the journal's life, `input_seq` names the input of `run` that caused it."""
+    """A fact with its place: `seq` counts through the journal's life; input `input_seq` of `run` caused it."""
 
     seq: int
     run: int

@@ -71,7 +71,7 @@ class FeedLost:
 
 @dataclass(frozen=True, slots=True)
 class InstrumentSeen:
-    """The venue's rules of an admitted pair, at start and at each change. `version` is the adapter's; the core counts its own."""
+    """The venue's rules of an admitted pair, at start and at each change. The core counts `version` itself."""
 
     instrument: Instrument
 
@@ -169,8 +169,8 @@ class FillReported:
 class AccountSeen:
     """The venue's account, asked between `asked_ns` and `answered_ns` (our wall clock).
 
-    `views` names the views that answered: `balances`, `executions`, `open`, `closed`, `trades`. An order is absent only if
-    all four of the last are there and lack it. `since_ns` (venue time) is how far back `closed` and `trades` reach.
+    `views` names the views that answered: `balances`, `executions`, `open`, `closed`, `trades`. An order is absent only
+    if the last four are all there and lack it. `since_ns` (venue time) is how far back `closed` and `trades` reach.
     """
 
     asked_ns: int
