@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol
 
 from aether.domain.effects import AskAccount, CancelOrder, SubmitOrder
@@ -94,3 +94,18 @@ class Tape(Protocol):
     def record(self, inputs: Sequence[Stamped]) -> None:
         """Take these inputs; never waits, never raises."""
         ...
+
+
+class HaltLatch(Protocol):
+    """What `hands` reads before every send. Set at once, released only by a committed TradingResumed."""
+
+    def set(self, scope: str) -> None:
+        """Nothing more leaves in this scope, from this moment."""
+        ...
+
+
+FactObserver = Callable[[Sequence[Numbered]], None]
+"""Told of facts after their commit: log, metrics, whoever waits for an answer. Never waits; its failure stops nothing."""
+
+Explainer = Callable[[str], Awaitable[tuple[Numbered, ...]]]
+"""All facts about an order (either id) or an intent, in order; empty where there are none."""

@@ -239,9 +239,10 @@ class CancelRefused:
 
 @dataclass(frozen=True, slots=True)
 class AccountOpened:
-    """The balances that the journal's sums begin with."""
+    """The balances that the journal's sums begin with. Fills of others up to `as_of_ns` (venue time) are in them."""
 
     VERSION: ClassVar[int] = 1
+    as_of_ns: UtcNanos
     balances: tuple[AssetBalance, ...]
 
 

@@ -1,0 +1,197 @@
+"""From a market picture to an order or a refusal: signal, intent, checks, sizer, on one screen."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from aether.core.halts import covering_scopes, reasons_against
+from aether.core.intents import OrderIntent, is_worth_an_order, target_position, wish
+from aether.core.ledger import Ledger
+from aether.core.market import SymbolPicture, Volatility, measure_volatility
+from aether.core.orders import Order
+from aether.core.policy import TrendParameters
+from aether.core.risk import RiskView
+from aether.core.sizing import RefusedIntent, SizedOrder, estimate_costs, size_order
+from aether.core.strategies.trend import Signal, trend_signal
+from aether.core.valuation import cash_free, exposure, holding_free, value
+from aether.domain.effects import SubmitOrder
+from aether.domain.facts import IntentRefused, OrderSubmitted, QuoteSeen, SignalChanged, StrategyPaused
+from aether.domain.orders import OrderType, TimeInForce
+from aether.domain.values import NANOS_PER_MS, NO_USD, Bps, UtcNanos
+
+if TYPE_CHECKING:
+    from aether.core.engine import Engine
+
+
+def decide(engine: Engine, picture: SymbolPicture) -> None:
+    """Let each strategy on this symbol look again, and act on the difference between its wish and what there is."""
+    if engine.ledger.account_as_of_ns is None or engine.ledger.is_stopping:
+        return
+    for parameters in engine.policy.trends:
+        if picture.symbol in parameters.symbols:
+            signal = _signal(engine, picture, parameters)
+            if signal is not None:
+                _pursue(engine, picture, parameters, signal)
+
+
+def may_rest(ledger: Ledger, order: Order) -> bool:
+    """No halt covers the order: it may stay on the book."""
+    return not any(scope in ledger.halts for scope in covering_scopes(order.symbol, order.submitted.strategy))
+
+
+def _signal(engine: Engine, picture: SymbolPicture, parameters: TrendParameters) -> Signal | None:
+    """The strategy's word on complete bars; asked once a bar, and written when it changes."""
+    key, candles = (parameters.id, picture.symbol), picture.candles[parameters.bar_s]
+    if engine.bars_seen.get(key) == candles.completed or parameters.id in engine.ledger.paused:
+        return engine.signals.get(key)
+    engine.bars_seen[key] = candles.completed
+    before = engine.ledger.signals.get(key)
+    try:
+        signal = trend_signal(candles.closes, parameters, before.target_bps if before else 0)
+    except (ArithmeticError, ValueError) as error:
+        # A strategy's own arithmetic must not end the process: it is paused and the others go on.
+        engine.emit(StrategyPaused(parameters.id, f"{type(error).__name__}: {error}"))
+        return None
+    if signal is None:
+        return None
+    engine.signals[key] = signal
+    if before is None or before.target_bps != signal.target_bps:
+        engine.emit(SignalChanged(parameters.id, picture.symbol, signal.target_bps, signal.edge_bps, signal.reason))
+    return signal
+
+
+def _pursue(engine: Engine, picture: SymbolPicture, parameters: TrendParameters, signal: Signal) -> None:
+    ledger, bid, ask = engine.ledger, picture.bid, picture.ask
+    if bid is None or ask is None or ledger.working(parameters.id, picture.symbol) is not None:
+        return
+    volatility, valuation = _volatility(engine, picture, parameters), value(ledger, engine.market)
+    if volatility is None or valuation is None or picture.symbol not in ledger.instruments:
+        return
+    policy = engine.policy.sizing
+    volatility_used_bps = max(volatility.day_bps, policy.volatility_floor_bps)
+    regime = policy.regime(volatility.ratio_percent)
+    target = target_position(valuation.equity, signal.target_bps, volatility_used_bps, regime.size_percent, policy)
+    held = ledger.portfolio.position(parameters.id, picture.symbol).qty
+    if not is_worth_an_order(target, bid.times(held), policy):
+        return
+    intent = wish(
+        strategy=parameters.id,
+        symbol=picture.symbol,
+        target=target,
+        held=held,
+        bid=bid,
+        ask=ask,
+        edge_bps=signal.edge_bps,
+        passive=parameters.passive,
+    )
+    if intent is not None:
+        _act(engine, intent, size_order(intent, _view(engine, picture, intent, volatility)))
+
+
+def _volatility(engine: Engine, picture: SymbolPicture, parameters: TrendParameters) -> Volatility | None:
+    policy, closes = engine.policy.sizing, picture.candles[parameters.bar_s].closes
+    return measure_volatility(closes, parameters.bar_s, policy.volatility_bars_short, policy.volatility_bars_long)
+
+
+def _view(engine: Engine, picture: SymbolPicture, intent: OrderIntent, volatility: Volatility) -> RiskView:
+    ledger, market, policy = engine.ledger, engine.market, engine.policy
+    valuation, bid, ask, mark = value(ledger, market), picture.bid, picture.ask, ledger.mark
+    assert valuation is not None and bid is not None and ask is not None  # noqa: PT018 - asked for just before
+    taker_bps, fee_bps = _fees(engine, intent)
+    regime = policy.sizing.regime(volatility.ratio_percent)
+    exposures = [exposure(ledger, market, symbol) for symbol in market.pictures]
+    return RiskView(
+        at_ns=engine.now_ns,
+        limits=policy.risk,
+        sizing=policy.sizing,
+        instrument=ledger.instruments[intent.symbol],
+        equity=valuation.equity,
+        cash_free=cash_free(ledger),
+        position=bid.times(ledger.portfolio.position(intent.strategy, intent.symbol).qty),
+        exposure_symbol=exposure(ledger, market, intent.symbol),
+        exposure_total=sum(exposures, NO_USD),
+        day_start=mark.day_start if mark else valuation.equity,
+        peak=mark.peak if mark else valuation.equity,
+        holding_free=holding_free(ledger, intent.strategy, intent.symbol),
+        account_as_of_ns=engine.reconciled_ns or 0,
+        quote=QuoteSeen(bid, ask, picture.quote_age_ms(engine.now_ns), picture.last_trade),
+        costs=estimate_costs(
+            edge_bps=intent.edge_bps,
+            fee_bps=fee_bps,
+            bid=bid,
+            ask=ask,
+            average=picture.average_price_for(intent.side, min(intent.wanted, policy.risk.order_usd_max)),
+            passive=intent.passive,
+            margin_bps=policy.sizing.edge_margin_bps,
+        ),
+        fee_bps_worst=taker_bps,
+        volatility_bps=volatility.day_bps,
+        volatility_used_bps=Bps(max(volatility.day_bps, policy.sizing.volatility_floor_bps)),
+        regime=regime.name,
+        regime_percent=regime.size_percent,
+        unresolved=_name(ledger.unresolved_on(intent.symbol)),
+        sent_last_minute=ledger.sent_since(engine.now_ns, 60),
+        sent_last_day=ledger.sent_since(engine.now_ns, 86_400),
+        last_sent_ns=ledger.last_sent_ns.get((intent.strategy, intent.symbol)),
+        against=_against(engine, intent),
+    )
+
+
+def _name(order: Order | None) -> str | None:
+    return order.cl_ord_id if order is not None else None
+
+
+def _against(engine: Engine, intent: OrderIntent) -> tuple[tuple[str, str], ...]:
+    return tuple(reasons_against(engine.ledger, intent.symbol, intent.strategy))
+
+
+def _fees(engine: Engine, intent: OrderIntent) -> tuple[Decimal, Decimal]:
+    """(taker rate, rate of this intent) in basis points."""
+    rates, fallback = engine.ledger.fees.get(intent.symbol), Decimal(engine.policy.sizing.fee_fallback_bps)
+    if rates is None:
+        return fallback, fallback
+    return rates.taker_bps, rates.maker_bps if intent.passive else rates.taker_bps
+
+
+def _act(engine: Engine, intent: OrderIntent, sized: SizedOrder | RefusedIntent) -> None:
+    ledger = engine.ledger
+    intent_id = f"i{ledger.run}-{ledger.next_seq}"
+    if isinstance(sized, RefusedIntent):
+        told = ledger.refusals.get((intent.strategy, intent.symbol, intent.side))
+        if told is None or told.code != sized.code:
+            engine.emit(
+                IntentRefused(
+                    intent_id, intent.strategy, intent.symbol, intent.side, sized.code, sized.why, sized.decision
+                )
+            )
+        return
+    order = SubmitOrder(
+        cl_ord_id=ledger.next_cl_ord_id(),
+        symbol=intent.symbol,
+        side=intent.side,
+        order_type=OrderType.LIMIT,
+        time_in_force=TimeInForce.GTC if intent.passive else TimeInForce.IOC,
+        post_only=intent.passive,
+        qty=sized.qty,
+        limit_price=sized.limit_price,
+        deadline_ns=engine.now_ns + engine.market.clock_offset_ns + engine.policy.orders.deadline_ms * NANOS_PER_MS,
+    )
+    engine.emit(
+        OrderSubmitted(
+            intent_id=intent_id,
+            cl_ord_id=order.cl_ord_id,
+            strategy=intent.strategy,
+            symbol=order.symbol,
+            side=order.side,
+            order_type=order.order_type,
+            time_in_force=order.time_in_force,
+            post_only=order.post_only,
+            qty=order.qty,
+            limit_price=sized.limit_price,
+            reserved=sized.reserved,
+            deadline_ns=UtcNanos(order.deadline_ns),
+            decision=sized.decision,
+        )
+    )
+    engine.ask(order)

@@ -1,0 +1,60 @@
+"""What stops new risk, and what it takes to start again.
+
+A hold ends by itself with its cause; a halt lasts, over restarts, until people resume. Scopes are `all`,
+`symbol:BTC/USD` and `strategy:ID`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from aether.core.ledger import Ledger
+from aether.domain.values import Symbol
+
+ALL = "all"
+
+
+class HoldCause(StrEnum):
+    """Why new risk waits."""
+
+    STARTING = "starting"  # the account was not reconciled in this run yet
+    PRIVATE_STREAM = "private_stream"
+    FEED = "feed"
+    SYSTEM_STATUS = "system_status"
+    CLOCK = "clock"
+    DISK = "disk"
+    STOPPING = "stopping"
+
+
+def symbol_scope(symbol: Symbol) -> str:
+    """Scope that covers one symbol."""
+    return f"symbol:{symbol}"
+
+
+def strategy_scope(strategy: str) -> str:
+    """Scope that covers one strategy."""
+    return f"strategy:{strategy}"
+
+
+def is_scope(scope: str) -> bool:
+    """One of the three forms."""
+    return scope == ALL or (scope.startswith(("symbol:", "strategy:")) and len(scope) > len("strategy:"))
+
+
+def covering_scopes(symbol: Symbol, strategy: str) -> tuple[str, ...]:
+    """Scopes whose halt or hold stops this strategy on this symbol."""
+    return ALL, symbol_scope(symbol), strategy_scope(strategy)
+
+
+def reasons_against(ledger: Ledger, symbol: Symbol, strategy: str) -> Iterator[tuple[str, str]]:
+    """Each halt, hold and pause that stops a new order, as (code, why); empty where it may be sent."""
+    scopes = covering_scopes(symbol, strategy)
+    for scope in scopes:
+        if halt := ledger.halts.get(scope):
+            yield "risk_halted", f"halted ({halt.code}): {halt.reason}"
+    for hold in ledger.holds.values():
+        if hold.scope in scopes:
+            yield "risk_held", f"on hold ({hold.cause}): {hold.why}"
+    if paused := ledger.paused.get(strategy):
+        yield "risk_strategy_paused", f"strategy paused: {paused.why}"

@@ -1,0 +1,262 @@
+"""Durable truth, folded from facts: orders, positions, halts, holds, marks. The same facts fold to the same ledger."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from aether.core.orders import Order, OrderState
+from aether.core.portfolio import Portfolio
+from aether.domain.errors import InvariantBroken
+from aether.domain.facts import (
+    AccountOpened,
+    AnswerLost,
+    CancelRefused,
+    CancelRequested,
+    DifferenceFound,
+    EquityMarked,
+    ExternalOrderGone,
+    ExternalOrderSeen,
+    FeesAdopted,
+    HoldBegan,
+    HoldEnded,
+    InstrumentAdopted,
+    IntentRefused,
+    Numbered,
+    OrderAbsent,
+    OrderAccepted,
+    OrderEnded,
+    OrderFilled,
+    OrderOpened,
+    OrderRefused,
+    OrderSubmitted,
+    OrderSurprised,
+    Reconciled,
+    RunEnded,
+    RunStarted,
+    SignalChanged,
+    StopBegan,
+    StrategyPaused,
+    TradingHalted,
+    TradingResumed,
+)
+from aether.domain.instruments import Instrument, Side
+from aether.domain.values import NANOS_PER_S, NO_USD, Symbol, Usd
+
+CL_ORD_ID_PREFIX = "ae"
+SETTLED_ORDERS_KEPT = 2_000
+_DAY_NS = 86_400 * NANOS_PER_S
+_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def base36(number: int, width: int) -> str:
+    """Digits 0-9a-z, padded with zeros. Raises InvariantBroken where the number needs more than `width` digits."""
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _BASE36[digit] + digits
+    if len(digits) > width:
+        raise InvariantBroken(f"{digits} is longer than {width} base-36 digits")
+    return digits.rjust(width, "0")
+
+
+def run_of_cl_ord_id(cl_ord_id: str | None, tag: str) -> int | None:
+    """Run that made this client order id, or None where it is not of this journal."""
+    mark = CL_ORD_ID_PREFIX + tag
+    if cl_ord_id is None or len(cl_ord_id) != len(mark) + 11 or not cl_ord_id.startswith(mark):
+        return None
+    try:
+        return int(cl_ord_id[len(mark) : len(mark) + 4], 36)
+    except ValueError:
+        return None
+
+
+class Ledger:
+    """What a power cut cannot undo. `fold` is the only door; everything else here answers questions."""
+
+    def __init__(self) -> None:
+        self.last_seq = 0
+        self.started: RunStarted | None = None
+        self.is_stopping = False
+        self.has_ended = False
+        self.account_as_of_ns: int | None = None
+        self.reconciled_ns: int | None = None
+        self.orders: dict[str, Order] = {}
+        self.unsettled: dict[str, Order] = {}  # the few that still matter to risk
+        self.cl_ord_id_of: dict[str, str] = {}
+        self.settled: deque[str] = deque()
+        self.exec_ids: set[str] = set()
+        self.fills: deque[OrderFilled] = deque(maxlen=500)
+        self.portfolio = Portfolio()
+        self.instruments: dict[Symbol, Instrument] = {}
+        self.fees: dict[Symbol, FeesAdopted] = {}
+        self.signals: dict[tuple[str, Symbol], SignalChanged] = {}
+        self.refusals: dict[tuple[str, Symbol, Side], IntentRefused] = {}
+        self.recent_refusals: deque[IntentRefused] = deque(maxlen=200)
+        self.halts: dict[str, TradingHalted] = {}
+        self.holds: dict[tuple[str, str], HoldBegan] = {}
+        self.paused: dict[str, StrategyPaused] = {}
+        self.external_orders: dict[str, ExternalOrderSeen] = {}
+        self.differences: tuple[DifferenceFound, ...] = ()
+        self.mark: EquityMarked | None = None
+        self.sent_ns: deque[int] = deque()
+        self.last_sent_ns: dict[tuple[str, Symbol], int] = {}
+
+    # --- questions --------------------------------------------------------------------------------------------
+
+    @property
+    def next_seq(self) -> int:
+        """Number of the next fact."""
+        return self.last_seq + 1
+
+    @property
+    def run(self) -> int:
+        """The present run; 0 before the first."""
+        return self.started.run if self.started else 0
+
+    @property
+    def tag(self) -> str:
+        """The mark of this journal in its client order ids."""
+        return self.started.tag if self.started else ""
+
+    def next_cl_ord_id(self) -> str:
+        """Made of run and fact number: the same on every replay, never used twice. 17 characters; Kraken takes 18."""
+        return f"{CL_ORD_ID_PREFIX}{self.tag}{base36(self.run, 4)}{base36(self.next_seq, 7)}"
+
+    def order(self, cl_ord_id: str | None, order_id: str | None = None) -> Order | None:
+        """An order of ours by either name."""
+        name = cl_ord_id if cl_ord_id in self.orders else self.cl_ord_id_of.get(order_id or "")
+        return self.orders.get(name or "")
+
+    def working(self, strategy: str, symbol: Symbol) -> Order | None:
+        """The unsettled order of a strategy on a symbol, if there is one (there is at most one)."""
+        for order in self.unsettled.values():
+            if order.symbol == symbol and order.submitted.strategy == strategy:
+                return order
+        return None
+
+    def unresolved_on(self, symbol: Symbol) -> Order | None:
+        """An order on this symbol whose outcome is unknown."""
+        for order in self.unsettled.values():
+            if order.symbol == symbol and order.state is OrderState.UNRESOLVED:
+                return order
+        return None
+
+    @property
+    def reserved_usd(self) -> Usd:
+        """Dollars that buys in flight, open or unresolved may still cost."""
+        return sum((order.reserved_usd for order in self.unsettled.values()), NO_USD)
+
+    def sent_since(self, at_ns: int, seconds: int) -> int:
+        """Orders submitted in the last so many seconds."""
+        return sum(1 for sent in self.sent_ns if sent > at_ns - seconds * NANOS_PER_S)
+
+    # --- the fold ---------------------------------------------------------------------------------------------
+
+    def fold(self, numbered: Numbered) -> None:
+        """Take one fact. Raises InvariantBroken where its number does not follow, ImpossibleTransition as the table."""
+        if numbered.seq != self.next_seq:
+            raise InvariantBroken(f"fact {numbered.seq} does not follow {self.last_seq}")
+        self.last_seq = numbered.seq
+        fact, at_ns = numbered.fact, numbered.at_ns
+        match fact:
+            case OrderSubmitted():
+                self._submit(fact, at_ns)
+            case OrderFilled():
+                self._fill(fact, at_ns)
+            case (
+                OrderAccepted()
+                | OrderOpened()
+                | OrderEnded()
+                | OrderRefused()
+                | AnswerLost()
+                | OrderAbsent()
+                | OrderSurprised()
+                | CancelRequested()
+                | CancelRefused()
+            ):
+                self._put(self.orders[fact.cl_ord_id].after(fact, at_ns))
+            case SignalChanged():
+                self.signals[fact.strategy, fact.symbol] = fact
+                for side in Side:
+                    self.refusals.pop((fact.strategy, fact.symbol, side), None)
+            case IntentRefused():
+                self.refusals[fact.strategy, fact.symbol, fact.side] = fact
+                self.recent_refusals.append(fact)
+            case InstrumentAdopted(instrument=instrument):
+                self.instruments[instrument.symbol] = instrument
+            case FeesAdopted():
+                self.fees[fact.symbol] = fact
+            case EquityMarked():
+                self.mark = fact
+            case _:
+                self._fold_state(fact, at_ns)
+
+    def _fold_state(self, fact: object, at_ns: int) -> None:
+        match fact:
+            case HoldBegan():
+                self.holds[fact.cause, fact.scope] = fact
+            case HoldEnded():
+                self.holds.pop((fact.cause, fact.scope), None)
+            case TradingHalted():
+                self.halts.setdefault(fact.scope, fact)
+            case TradingResumed():
+                self.halts.pop(fact.scope, None)
+                self.paused.pop(fact.scope.removeprefix("strategy:"), None)
+            case StrategyPaused():
+                self.paused[fact.strategy] = fact
+            case AccountOpened():
+                self.account_as_of_ns = fact.as_of_ns
+                self.portfolio.open_with(fact.balances)
+            case ExternalOrderSeen():
+                self.external_orders[fact.order_id] = fact
+            case ExternalOrderGone():
+                self.external_orders.pop(fact.order_id, None)
+            case DifferenceFound():
+                self.differences = (*self.differences, fact)
+            case Reconciled():
+                self.differences = ()
+                self.reconciled_ns = at_ns
+            case RunStarted():
+                self.started, self.is_stopping, self.has_ended = fact, False, False
+                self.holds.clear()
+                self.paused.clear()
+            case StopBegan():
+                self.is_stopping = True
+            case RunEnded():
+                self.has_ended = True
+            case _:  # commands are told by the facts they cause
+                pass
+
+    def _submit(self, fact: OrderSubmitted, at_ns: int) -> None:
+        if fact.cl_ord_id in self.orders:
+            raise InvariantBroken(f"client order id {fact.cl_ord_id} used twice")
+        self._put(Order(fact, at_ns))
+        self.refusals.pop((fact.strategy, fact.symbol, fact.side), None)
+        self.last_sent_ns[fact.strategy, fact.symbol] = at_ns
+        self.sent_ns.append(at_ns)
+        while self.sent_ns[0] <= at_ns - _DAY_NS:
+            self.sent_ns.popleft()
+
+    def _fill(self, fact: OrderFilled, at_ns: int) -> None:
+        if fact.exec_id in self.exec_ids:
+            raise InvariantBroken(f"execution {fact.exec_id} counted twice")
+        self.exec_ids.add(fact.exec_id)
+        self.fills.append(fact)
+        self.portfolio.book(fact)
+        if fact.cl_ord_id is not None:
+            self._put(self.orders[fact.cl_ord_id].after(fact, at_ns))
+
+    def _put(self, order: Order) -> None:
+        name = order.cl_ord_id
+        was_settled = name in self.orders and self.orders[name].is_settled
+        self.orders[name] = order
+        if order.order_id:
+            self.cl_ord_id_of[order.order_id] = name
+        if not order.is_settled:
+            self.unsettled[name] = order
+        elif not was_settled:
+            self.unsettled.pop(name, None)
+            self.settled.append(name)
+            if len(self.settled) > SETTLED_ORDERS_KEPT:
+                gone = self.orders.pop(self.settled.popleft())
+                self.cl_ord_id_of.pop(gone.order_id or "", None)

@@ -1,0 +1,200 @@
+"""Passing picture of the market, folded from inputs: best prices, depth, ages, candles, volatility. Not journalled."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
+
+from aether.domain.inputs import Bar, BookChanged, HistorySeen, Level, TradeSeen
+from aether.domain.instruments import Side
+from aether.domain.values import MONEY, NANOS_PER_MS, NANOS_PER_S, Bps, Price, Qty, Symbol, Usd
+
+DAY_S = 86_400
+BARS_KEPT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Volatility:
+    """Measured on closes: per day in basis points, and the ratio of its short to its long window in percent."""
+
+    day_bps: Bps
+    ratio_percent: int
+
+
+class Candles:
+    """Closes of `bar_s` seconds built from trades, seeded with history. A bar without trades repeats its forerunner."""
+
+    __slots__ = ("_closing", "_open_s", "bar_s", "closes", "completed")
+
+    def __init__(self, bar_s: int) -> None:
+        self.bar_s = bar_s
+        self.closes: deque[Decimal] = deque(maxlen=BARS_KEPT)
+        self.completed = 0  # counts bars for ever: a strategy looks again when it moved
+        self._open_s: int | None = None
+        self._closing: Decimal | None = None
+
+    def seed(self, bars: Sequence[Bar]) -> None:
+        """Begin anew from complete candles, oldest first."""
+        self.closes.clear()
+        self.closes.extend(bar.close for bar in bars)
+        self.completed += len(bars)
+        if bars:
+            self._open_s = bars[-1].open_s + self.bar_s
+            self._closing = bars[-1].close
+
+    def pass_time(self, at_ns: int) -> None:
+        """Close every bar that ended before this moment."""
+        if self._closing is None or self._open_s is None:
+            return
+        behind = (at_ns // NANOS_PER_S - self._open_s) // self.bar_s
+        for _ in range(min(behind, BARS_KEPT)):
+            self.closes.append(self._closing)
+        if behind > 0:
+            self.completed += behind
+            self._open_s += behind * self.bar_s
+
+    def trade(self, price: Decimal, at_ns: int) -> None:
+        """Let a trade move the running bar."""
+        self.pass_time(at_ns)
+        if self._open_s is None:
+            self._open_s = at_ns // NANOS_PER_S // self.bar_s * self.bar_s
+        self._closing = price
+
+
+class SymbolPicture:
+    """What is known of one symbol now."""
+
+    __slots__ = ("_book", "book_at_ns", "candles", "is_live", "last_trade", "symbol", "trade_at_ns")
+
+    def __init__(self, symbol: Symbol, bar_lengths_s: Iterable[int]) -> None:
+        self.symbol = symbol
+        self.is_live = False
+        self.book_at_ns = 0
+        self.last_trade: Price | None = None
+        self.trade_at_ns = 0
+        self.candles = {bar_s: Candles(bar_s) for bar_s in bar_lengths_s}
+        self._book: BookChanged | None = None
+
+    def take_book(self, book: BookChanged, at_ns: int) -> None:
+        """A whole new picture. One with an empty or crossed side is no quote."""
+        self._book = book
+        self.book_at_ns = at_ns
+        self.is_live = bool(book.bids and book.asks and book.bids[0][0] < book.asks[0][0])
+
+    def take_trade(self, trade: TradeSeen, at_ns: int) -> None:
+        """A public trade."""
+        self.last_trade = trade.price
+        self.trade_at_ns = at_ns
+        for candles in self.candles.values():
+            candles.trade(trade.price.usd_per_coin, at_ns)
+
+    def take_history(self, history: HistorySeen, at_ns: int) -> None:
+        """Warm the candles of that length."""
+        candles = self.candles.get(history.bar_s)
+        if candles is not None:
+            candles.seed(history.bars)
+            candles.pass_time(at_ns)
+
+    def lose(self) -> None:
+        """The feed is gone; the old book is kept for valuation alone."""
+        self.is_live = False
+
+    def pass_time(self, at_ns: int) -> None:
+        """Close the bars that ended."""
+        for candles in self.candles.values():
+            candles.pass_time(at_ns)
+
+    @property
+    def bid(self) -> Price | None:
+        """Best bid, live or last known."""
+        book = self._book
+        return Price(Decimal(book.bids[0][0]).scaleb(-book.price_decimals)) if book and book.bids else None
+
+    @property
+    def ask(self) -> Price | None:
+        """Best ask, live or last known."""
+        book = self._book
+        return Price(Decimal(book.asks[0][0]).scaleb(-book.price_decimals)) if book and book.asks else None
+
+    @property
+    def mid(self) -> Price | None:
+        """Middle of the last known quote: the price positions are valued at."""
+        bid, ask = self.bid, self.ask
+        if bid is None or ask is None:
+            return None
+        return Price(MONEY.divide(bid.usd_per_coin + ask.usd_per_coin, Decimal(2)))
+
+    def quote_age_ms(self, at_ns: int) -> int:
+        """Age of the book by our clock."""
+        return (at_ns - self.book_at_ns) // NANOS_PER_MS
+
+    def average_price_for(self, side: Side, spend: Usd) -> Price | None:
+        """Average price of crossing the book for so many dollars; the visible depth's worst price fills the rest."""
+        book = self._book
+        levels: tuple[Level, ...] = () if book is None else book.asks if side is Side.BUY else book.bids
+        if book is None or not levels or spend.amount <= 0:
+            return None
+        left, coins = spend.amount, Decimal(0)
+        for ticks, lots in levels:
+            price = Decimal(ticks).scaleb(-book.price_decimals)
+            taken = min(left, MONEY.multiply(price, Decimal(lots).scaleb(-book.qty_decimals)))
+            coins = MONEY.add(coins, MONEY.divide(taken, price))
+            left -= taken
+            if not left:
+                break
+        else:
+            coins = MONEY.add(coins, MONEY.divide(left, Decimal(levels[-1][0]).scaleb(-book.price_decimals)))
+        return Price(MONEY.divide(spend.amount, coins))
+
+    def top(self, side: Side) -> tuple[tuple[Price, Qty], ...]:
+        """Visible levels of the side that an order of `side` would rest on, best first."""
+        book = self._book
+        if book is None:
+            return ()
+        levels = book.bids if side is Side.BUY else book.asks
+        return tuple(
+            (Price(Decimal(ticks).scaleb(-book.price_decimals)), Qty(Decimal(lots).scaleb(-book.qty_decimals)))
+            for ticks, lots in levels
+        )
+
+
+class Market:
+    """The pictures of all symbols in use, and what is known of the venue as a whole."""
+
+    __slots__ = ("_of_base", "clock_error_ns", "clock_offset_ns", "pictures", "system_status")
+
+    def __init__(self, bars_of: dict[Symbol, tuple[int, ...]]) -> None:
+        self.pictures = {symbol: SymbolPicture(symbol, bars) for symbol, bars in bars_of.items()}
+        self._of_base = {symbol.removesuffix("/USD"): picture for symbol, picture in self.pictures.items()}
+        self.system_status = "unknown"
+        self.clock_offset_ns = 0
+        self.clock_error_ns = 0
+
+    def is_in_use(self, asset: str) -> bool:
+        """We trade this asset, so its market is heard or will be."""
+        return asset in self._of_base
+
+    def mid_of_asset(self, asset: str) -> Price | None:
+        """Dollars for one coin of an asset, where we hear its market."""
+        picture = self._of_base.get(asset)
+        return picture.mid if picture is not None else None
+
+
+def measure_volatility(closes: Sequence[Decimal], bar_s: int, short_bars: int, long_bars: int) -> Volatility | None:
+    """Standard deviation of log returns, scaled to a day; None with fewer than `long_bars` + 1 closes.
+
+    Floats are allowed here because the result leaves as rounded basis points (statistics, not money).
+    """
+    if len(closes) <= long_bars:
+        return None
+    logs = [math.log(close) for close in list(closes)[-long_bars - 1 :]]
+    squares = [(later - earlier) ** 2 for earlier, later in pairwise(logs)]
+    long_variance = math.fsum(squares) / long_bars
+    short_variance = math.fsum(squares[-short_bars:]) / short_bars
+    ratio = math.sqrt(short_variance / long_variance) if long_variance > 0 else 1.0
+    day_bps = math.sqrt(long_variance * DAY_S / bar_s) * 10_000
+    return Volatility(Bps(round(day_bps)), round(ratio * 100))

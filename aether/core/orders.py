@@ -1,0 +1,200 @@
+"""The life of an order as one table. Code, tests and the diagram in the docs read this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from types import MappingProxyType
+
+from aether.domain.errors import ImpossibleTransition
+from aether.domain.facts import (
+    AnswerLost,
+    CancelRefused,
+    CancelRequested,
+    Fact,
+    OrderAbsent,
+    OrderAccepted,
+    OrderEnded,
+    OrderFilled,
+    OrderOpened,
+    OrderRefused,
+    OrderSubmitted,
+    OrderSurprised,
+)
+from aether.domain.instruments import Side
+from aether.domain.orders import VenueStatus
+from aether.domain.values import MONEY, NO_QTY, NO_USD, Price, Qty, Symbol, Usd
+
+
+class OrderState(StrEnum):
+    """Where an order stands by the evidence we have."""
+
+    IN_FLIGHT = "in_flight"  # committed, perhaps sent, not answered
+    UNRESOLVED = "unresolved"  # sent, the answer lost: counts at its worst case until evidence comes
+    OPEN = "open"
+    DONE = "done"
+
+
+class Event(StrEnum):
+    """What can happen to an order."""
+
+    ACCEPTED = "accepted"
+    OPENED = "opened"
+    FILLED = "filled"
+    ENDED = "ended"
+    REFUSED = "refused"
+    ANSWER_LOST = "answer_lost"
+    ABSENT = "absent"
+    CANCEL_ASKED = "cancel_asked"
+    CANCEL_REFUSED = "cancel_refused"
+    SURPRISED = "surprised"
+
+
+_STAYS = {Event.CANCEL_ASKED, Event.CANCEL_REFUSED, Event.SURPRISED}
+
+
+def _row(state: OrderState, moves: dict[Event, OrderState]) -> Mapping[Event, OrderState]:
+    return MappingProxyType({**dict.fromkeys(sorted(_STAYS), state), **moves})
+
+
+# Answers and executions come over two connections and may cross. A late fill is still our money.
+TRANSITIONS: Mapping[OrderState, Mapping[Event, OrderState]] = MappingProxyType(
+    {
+        OrderState.IN_FLIGHT: _row(
+            OrderState.IN_FLIGHT,
+            {
+                Event.ACCEPTED: OrderState.OPEN,
+                Event.OPENED: OrderState.OPEN,
+                Event.FILLED: OrderState.OPEN,
+                Event.ENDED: OrderState.DONE,
+                Event.REFUSED: OrderState.DONE,
+                Event.ANSWER_LOST: OrderState.UNRESOLVED,
+            },
+        ),
+        OrderState.UNRESOLVED: _row(
+            OrderState.UNRESOLVED,
+            {
+                Event.ACCEPTED: OrderState.OPEN,
+                Event.OPENED: OrderState.OPEN,
+                Event.FILLED: OrderState.OPEN,
+                Event.ENDED: OrderState.DONE,
+                Event.REFUSED: OrderState.DONE,
+                Event.ABSENT: OrderState.DONE,
+            },
+        ),
+        OrderState.OPEN: _row(
+            OrderState.OPEN,
+            {Event.ACCEPTED: OrderState.OPEN, Event.FILLED: OrderState.OPEN, Event.ENDED: OrderState.DONE},
+        ),
+        OrderState.DONE: _row(OrderState.DONE, {Event.ACCEPTED: OrderState.DONE, Event.FILLED: OrderState.DONE}),
+    }
+)
+
+_EVENT_OF: Mapping[type[Fact], Event] = MappingProxyType(
+    {
+        OrderAccepted: Event.ACCEPTED,
+        OrderOpened: Event.OPENED,
+        OrderFilled: Event.FILLED,
+        OrderEnded: Event.ENDED,
+        OrderRefused: Event.REFUSED,
+        AnswerLost: Event.ANSWER_LOST,
+        OrderAbsent: Event.ABSENT,
+        CancelRequested: Event.CANCEL_ASKED,
+        CancelRefused: Event.CANCEL_REFUSED,
+        OrderSurprised: Event.SURPRISED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One of our orders, folded from its facts."""
+
+    submitted: OrderSubmitted
+    submitted_ns: int
+    state: OrderState = OrderState.IN_FLIGHT
+    order_id: str | None = None
+    filled: Qty = NO_QTY
+    cost: Usd = NO_USD
+    told_cum_qty: Qty = NO_QTY
+    ended: str = ""
+    cancel_asked_ns: int | None = None
+    cancels: int = 0
+
+    @property
+    def cl_ord_id(self) -> str:
+        """Our own name for it."""
+        return self.submitted.cl_ord_id
+
+    @property
+    def symbol(self) -> Symbol:
+        """What it trades."""
+        return self.submitted.symbol
+
+    @property
+    def side(self) -> Side:
+        """Buy or sell."""
+        return self.submitted.side
+
+    @property
+    def is_settled(self) -> bool:
+        """Ended, and every fill that the venue counted is booked."""
+        return self.state is OrderState.DONE and self.filled >= self.told_cum_qty
+
+    @property
+    def is_full(self) -> bool:
+        """Every coin of it is filled; only its end is still to be told."""
+        return self.filled >= self.submitted.qty
+
+    @property
+    def outstanding(self) -> Qty:
+        """Coins that may still be executed, as far as we can prove: the worst case."""
+        if self.state is OrderState.DONE:
+            return self.told_cum_qty.less(self.filled)
+        return self.submitted.qty.less(self.filled)
+
+    @property
+    def reserved_usd(self) -> Usd:
+        """Dollars, fee included, that the outstanding part of a buy may still cost."""
+        if self.side is Side.SELL:
+            return NO_USD
+        share = MONEY.divide(self.outstanding.coins, self.submitted.qty.coins)
+        return self.submitted.reserved.scaled(share)
+
+    @property
+    def average_price(self) -> Price | None:
+        """Cost over coins of what has been filled."""
+        return Price(MONEY.divide(self.cost.amount, self.filled.coins)) if self.filled else None
+
+    def allows(self, event: Event) -> bool:
+        """The table has this move from the present state."""
+        return event in TRANSITIONS[self.state]
+
+    def after(self, fact: Fact, at_ns: int) -> Order:
+        """This order with a fact of its own folded in. Raises ImpossibleTransition for a move outside the table."""
+        event = _EVENT_OF[type(fact)]
+        if not self.allows(event):
+            raise ImpossibleTransition(f"{self.cl_ord_id}: {event} while {self.state}; {self}")
+        moved = replace(self, state=TRANSITIONS[self.state][event])
+        match fact:
+            case OrderAccepted(order_id=order_id) | OrderOpened(order_id=order_id):
+                return replace(moved, order_id=order_id)
+            case OrderFilled(order_id=order_id, qty=qty, cost=cost):
+                return replace(moved, order_id=order_id, filled=self.filled + qty, cost=self.cost + cost)
+            case OrderEnded():
+                # A cancelled or filled order tells its total; a fill it counts and we lack is still to come.
+                told = fact.cum_qty or NO_QTY
+                if fact.status is VenueStatus.FILLED:
+                    told = max(told, self.submitted.qty)
+                return replace(
+                    moved, order_id=fact.order_id or self.order_id, told_cum_qty=told, ended=fact.status.value
+                )
+            case OrderRefused(code=code):
+                return replace(moved, ended=code)
+            case OrderAbsent():
+                return replace(moved, ended="absent")
+            case CancelRequested():
+                return replace(moved, cancel_asked_ns=at_ns, cancels=self.cancels + 1)
+            case _:
+                return moved
