@@ -105,7 +105,7 @@ class HaltLatch(Protocol):
 
 
 FactObserver = Callable[[Sequence[Numbered]], None]
-"""Told of facts after their commit: log, metrics, whoever waits for an answer. Never waits; its failure stops nothing."""
+"""Told of facts after their commit: log, metrics, whoever waits for an answer. Never waits, never raises."""
 
 Explainer = Callable[[str], Awaitable[tuple[Numbered, ...]]]
 """All facts about an order (either id) or an intent, in order; empty where there are none."""

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 def decide(engine: Engine, picture: SymbolPicture) -> None:
     """Let each strategy on this symbol look again, and act on the difference between its wish and what there is."""
-    if engine.ledger.account_as_of_ns is None or engine.ledger.is_stopping:
-        return
+    if engine.ledger.mark is None or engine.ledger.is_stopping:
+        return  # equity was not marked yet (by the first tick with prices and balances), or it is too late
     for parameters in engine.policy.trends:
         if picture.symbol in parameters.symbols:
             signal = _signal(engine, picture, parameters)
@@ -97,7 +97,7 @@ def _volatility(engine: Engine, picture: SymbolPicture, parameters: TrendParamet
 def _view(engine: Engine, picture: SymbolPicture, intent: OrderIntent, volatility: Volatility) -> RiskView:
     ledger, market, policy = engine.ledger, engine.market, engine.policy
     valuation, bid, ask, mark = value(ledger, market), picture.bid, picture.ask, ledger.mark
-    assert valuation is not None and bid is not None and ask is not None  # noqa: PT018 - asked for just before
+    assert valuation is not None and bid is not None and ask is not None and mark is not None  # noqa: PT018 - just seen
     taker_bps, fee_bps = _fees(engine, intent)
     regime = policy.sizing.regime(volatility.ratio_percent)
     exposures = [exposure(ledger, market, symbol) for symbol in market.pictures]
@@ -111,8 +111,8 @@ def _view(engine: Engine, picture: SymbolPicture, intent: OrderIntent, volatilit
         position=bid.times(ledger.portfolio.position(intent.strategy, intent.symbol).qty),
         exposure_symbol=exposure(ledger, market, intent.symbol),
         exposure_total=sum(exposures, NO_USD),
-        day_start=mark.day_start if mark else valuation.equity,
-        peak=mark.peak if mark else valuation.equity,
+        day_start=mark.day_start,
+        peak=mark.peak,
         holding_free=holding_free(ledger, intent.strategy, intent.symbol),
         account_as_of_ns=engine.reconciled_ns or 0,
         quote=QuoteSeen(bid, ask, picture.quote_age_ms(engine.now_ns), picture.last_trade),

@@ -348,7 +348,7 @@ class Engine:
             else:
                 self.emit(fact)
         if (foreign := reconcile.foreign_order(self.ledger, account)) is not None:
-            self.halt(ALL, "halt_foreign_order", f"order {foreign} bears this journal's mark and is not in it")
+            self.halt(ALL, "halt_foreign_order", f"{foreign} bears this journal's mark and is not in it")
         self._compare_balances(account, fills_came=len(self.ledger.exec_ids) != fills_before)
 
     def _compare_balances(self, account: AccountSeen, *, fills_came: bool) -> None:

@@ -1,0 +1,487 @@
+"""The one place that chooses parts and joins them: a builder for each world. It holds no rules."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from random import Random
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+
+from aether.admin.commands import CommandDesk
+from aether.admin.server import AdminServer
+from aether.core.engine import Engine
+from aether.core.ledger import Ledger
+from aether.core.orders import OrderState
+from aether.core.policy import OrderPolicy, Policy, Regime, RiskLimits, SizingPolicy, TrendParameters
+from aether.domain.errors import AetherError, BadConfiguration, VenueUnavailable
+from aether.domain.facts import Numbered
+from aether.domain.inputs import Input, InstrumentSeen, Stamped
+from aether.domain.spot_gate import GatePolicy, GateRefusal, SpotGate
+from aether.domain.values import Symbol, Usd
+from aether.journal.audit import why
+from aether.journal.codec import decode, encode, encode_fact
+from aether.journal.sqlite import SqliteJournal, open_journal, read_only
+from aether.journal.tape import TapeEntry, TapeGap, TapeHeader, TapeLimits, TapeWriter, read_tape
+from aether.kraken.connection import ConnectBudget, Connector
+from aether.kraken.feed import FeedSettings, KrakenFeed
+from aether.kraken.listings import load_listings
+from aether.kraken.rate_limit import Tier
+from aether.kraken.rest import KeyInUse, RestClient
+from aether.kraken.signing import Credentials, NonceKeeper
+from aether.kraken.venue import KrakenVenue
+from aether.observe.health import Health
+from aether.observe.log import FactLog, configure_log
+from aether.observe.metrics import Metrics
+from aether.ports import Clock, MarketFeed, OrderVenue
+from aether.runtime.clock import SystemClock
+from aether.runtime.hands import Hands
+from aether.runtime.inbox import Inbox
+from aether.runtime.latch import Latch
+from aether.runtime.recovery import Recovered, RunLabel, recover
+from aether.runtime.replay import Encoded, ReplayReport, replay
+from aether.runtime.runner import Runner
+from aether.runtime.supervisor import Pace, Service, Supervisor, Ticker
+from aether.settings import Settings, Trend, read_secret_file
+from aether.sim.recorded import pair_rules, recorded_hours
+from aether.sim.server import Sandbox, SandboxConfig
+
+CODE_VERSION = version("aether")
+TICK_MS = 250
+WARM_BARS = 700
+FEES_EVERY_S = 86_400
+REACH_BACKOFF_S_MAX = 30.0
+_TAG_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Who stands outside the wall in one world."""
+
+    account: str
+    gate: SpotGate
+    feed: MarketFeed
+    venue: OrderVenue
+    services: tuple[Service, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Directories of one daemon."""
+
+    state_dir: Path
+    runtime_dir: Path
+
+    @property
+    def socket_path(self) -> Path:
+        """The control socket."""
+        return self.runtime_dir / "control.sock"
+
+    def journal_path(self, account: str) -> Path:
+        """The journal of an account."""
+        return self.state_dir / f"journal-{account}.db"
+
+    @property
+    def tapes_dir(self) -> Path:
+        """Recorded inputs."""
+        return self.state_dir / "tapes"
+
+
+def place_of(settings: Settings) -> Place:
+    """Where systemd says, else where the settings say; made with mode 0700. Raises BadConfiguration."""
+    state = Path(os.environ.get("STATE_DIRECTORY") or settings.world.state_dir).absolute()
+    runtime = Path(os.environ.get("RUNTIME_DIRECTORY") or state).absolute()
+    for directory in (state, runtime):
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadConfiguration(
+                f"cannot make {directory}: {error.strerror}", "name a directory of yours in world.state_dir"
+            ) from error
+    return Place(state, runtime)
+
+
+# --- settings -> the core's own words -----------------------------------------------------------------------------
+
+
+def gate_of(settings: Settings, listings: Any) -> SpotGate:
+    """Kraken's list seen through the settings. Raises BadConfiguration for a pair that is not ours."""
+    excluded = frozenset(base.upper() for base in settings.symbols.excluded_bases)
+    wide = SpotGate(listings, GatePolicy(excluded))
+    allowed = frozenset(_admitted(wide, name, "symbols.trade") for name in settings.symbols.trade)
+    return SpotGate(listings, GatePolicy(excluded, allowed))
+
+
+def _admitted(gate: SpotGate, name: str, key: str) -> Symbol:
+    symbol = gate.admit(name)
+    if isinstance(symbol, GateRefusal):
+        raise BadConfiguration(f"{key}: {name} is refused ({symbol.code}): {symbol.why}", "remove it from the list")
+    return symbol
+
+
+def policy_of(settings: Settings, gate: SpotGate) -> Policy:
+    """What the core is told, in its own types. Raises BadConfiguration for a strategy's pair that is not traded."""
+    sizing = settings.sizing.model_dump(exclude={"regimes", "rebalance_usd_min"})
+    orders = settings.orders.model_dump(exclude={"stop_s_max"})
+    return Policy(
+        risk=RiskLimits(**_with_usd(settings.risk.model_dump())),
+        sizing=SizingPolicy(
+            **sizing,
+            rebalance_usd_min=Usd(settings.sizing.rebalance_usd_min),
+            regimes=tuple(Regime(**regime.model_dump()) for regime in settings.sizing.regimes),
+        ),
+        orders=OrderPolicy(**orders),
+        trends=tuple(_trend(name, trend, gate) for name, trend in settings.strategies.items()),
+    )
+
+
+def _with_usd(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: Usd(value) if "_usd" in key else value for key, value in values.items()}
+
+
+def _trend(name: str, trend: Trend, gate: SpotGate) -> TrendParameters:
+    key = f"strategies.{name}.symbols"
+    return TrendParameters(
+        id=name,
+        symbols=tuple(_admitted(gate, symbol, key) for symbol in trend.symbols),
+        bar_s=trend.bar_s,
+        fast_bars=trend.fast_bars,
+        slow_bars=trend.slow_bars,
+        full_score_percent=trend.full_score_percent,
+        step_bps=trend.step_bps,
+        edge_percent=trend.edge_percent,
+        passive=trend.execution == "make",
+    )
+
+
+# --- worlds -------------------------------------------------------------------------------------------------------
+
+
+def sandbox_config(settings: Settings) -> SandboxConfig:
+    """The made Kraken that the settings describe. Raises BadConfiguration for a start outside the recorded hours."""
+    hours = recorded_hours(pair_rules()[0])
+    try:
+        start = datetime.fromisoformat(settings.sandbox.start)
+    except ValueError as error:
+        raise BadConfiguration(f"sandbox.start: {error}", "write it as 2020-10-20T00:00:00Z") from error
+    row = (int(start.timestamp()) - hours[0].open_s) // 3600
+    if not 0 <= row < len(hours):
+        raise BadConfiguration(f"sandbox.start {settings.sandbox.start} is not recorded", "2020-10 to 2021-09 is")
+    return SandboxConfig(
+        balances=settings.sandbox.balances,
+        port=settings.sandbox.port,
+        seed=settings.world.seed,
+        speed=settings.sandbox.speed,
+        start_row=row,
+    )
+
+
+@asynccontextmanager
+async def sandbox_world(settings: Settings, place: Place, clock: Clock) -> AsyncIterator[Parts]:
+    """Kraken's client over loopback to a sandbox: one of our own, or the one that `sandbox.connect` names."""
+    async with AsyncExitStack() as stack:
+        services: tuple[Service, ...] = ()
+        if settings.sandbox.connect is None:
+            sandbox = await Sandbox.start(sandbox_config(settings), clock)
+            stack.push_async_callback(sandbox.stop)
+            hello, services = sandbox.hello(), (("sandbox", sandbox.run),)
+        else:
+            hello = read_hello(settings.sandbox.connect)
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        credentials = Credentials.from_text(hello["rest"], hello["api_key"], hello["api_secret"])
+        account = f"sandbox-{hashlib.sha256(hello['api_key'].encode()).hexdigest()[:12]}"
+        rest = RestClient(
+            session,
+            hello["rest"],
+            clock=clock,
+            limits=Tier.PRO.value,
+            key=KeyInUse(credentials, NonceKeeper(place.state_dir / f"nonce-{account}", clock)),
+            timeout_s=settings.kraken.request_timeout_s,
+        )
+        gate = gate_of(settings, await load_listings(rest))
+        connector = Connector(session, clock=clock, random=Random(settings.world.seed), budget=ConnectBudget(clock))
+        yield Parts(
+            account=account,
+            gate=gate,
+            feed=KrakenFeed(
+                connector,
+                rest,
+                url=hello["ws_public"],
+                gate=gate,
+                symbols=gate.symbols,
+                clock=clock,
+                settings=_feed_settings(settings),
+            ),
+            venue=KrakenVenue(connector, rest, url=hello["ws_private"], gate=gate, clock=clock, limits=Tier.PRO.value),
+            services=services,
+        )
+
+
+def _feed_settings(settings: Settings) -> FeedSettings:
+    kraken = settings.kraken
+    return FeedSettings(book_depth=kraken.book_depth, book_silence_s=float(kraken.silence_s_max))
+
+
+def read_hello(path: Path) -> dict[str, str]:
+    """First line of `aether sandbox`, kept in a file of mode 0600. Raises BadConfiguration, also for other hosts."""
+    key = "sandbox.connect"
+    try:
+        hello = orjson.loads(read_secret_file(path, key).splitlines()[0])
+        wanted = {name: str(hello[name]) for name in ("rest", "ws_public", "ws_private", "api_key", "api_secret")}
+    except (ValueError, IndexError, KeyError, TypeError) as error:
+        raise BadConfiguration(f"{path} is not what a sandbox printed", f"{key}: keep its first line there") from error
+    for name in ("rest", "ws_public", "ws_private"):
+        if urlsplit(wanted[name]).hostname not in ("127.0.0.1", "::1", "localhost"):
+            raise BadConfiguration(f"{path}: {name} is not on this machine", "a sandbox is reached over loopback alone")
+    return wanted
+
+
+# --- one run of the daemon ----------------------------------------------------------------------------------------
+
+
+async def run_daemon(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Run the world of the settings until it is stopped. Raises BadConfiguration, JournalBroken and what ended it."""
+    clock = SystemClock()
+    place = place_of(settings)
+    configure_log(settings.log.level, settings.log.format, clock)
+    async with sandbox_world(settings, place, clock) as parts:
+        await run_world(settings, place, parts, clock, announce)
+
+
+async def run_world(
+    settings: Settings, place: Place, parts: Parts, clock: Clock, announce: Callable[[str], None]
+) -> None:
+    """Recover, join the parts of one world and run them until a stop."""
+    policy = policy_of(settings, parts.gate)
+    path = place.journal_path(parts.account)
+    async with AsyncExitStack() as stack:
+        tag = "".join(secrets.choice(_TAG_DIGITS) for _ in range(4))
+        journal = await stack.enter_async_context(
+            open_journal(path, account=parts.account, tag=tag, created_ns=clock.wall_ns())
+        )
+        recovered = await recover(journal, _label(settings, parts, journal), clock)
+        tape = stack.enter_context(_tape(settings, place, policy, path, recovered, clock))
+        daemon = _Daemon(settings, parts, policy, recovered, journal, tape, clock, path)
+        daemon.inbox.put(recovered.began)
+        for input_ in await _first_inputs(parts, policy):
+            daemon.inbox.put(input_)
+        await daemon.admin.start(settings.admin.host, settings.admin.port, place.socket_path)
+        stack.push_async_callback(daemon.admin.stop)
+        announce(f"journal {path}")
+        announce(f"health  http://{settings.admin.host}:{daemon.admin.http_port}/readyz and /metrics")
+        announce(f"control {place.socket_path} (try: aether status)")
+        await daemon.run()
+
+
+class _Daemon:
+    """Everything that one run is made of, joined."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        parts: Parts,
+        policy: Policy,
+        recovered: Recovered,
+        journal: SqliteJournal,
+        tape: TapeWriter,
+        clock: Clock,
+        path: Path,
+    ) -> None:
+        self.parts = parts
+        self.clock = clock
+        self.inbox = Inbox(clock)
+        self.metrics = Metrics(CODE_VERSION)
+        self.health = Health(clock)
+        self.latch = Latch(recovered.ledger.halts)
+        self.engine = Engine(policy, recovered.ledger)
+        self.desk = CommandDesk(self.inbox.put, self.latch)
+        self.hands = Hands(parts.venue, self.latch, self.inbox.put, clock)
+        self.hands.venue_offset_ns = lambda: self.engine.market.clock_offset_ns
+        self.runner = Runner(
+            inbox=self.inbox,
+            engine=self.engine,
+            journal=journal,
+            tape=tape,
+            hands=self.hands,
+            observers=(self.latch.observe, self.desk.observe, FactLog().observe, self.metrics.observe),
+            clock=clock,
+            took=self.metrics.took,
+        )
+        self.pace = Pace(
+            tick_ms=TICK_MS,
+            stall_ms_max=settings.orders.stall_ms_max,
+            disk_reserve_bytes=settings.journal.disk_reserve_mb * 1_000_000,
+            stop_s_max=settings.orders.stop_s_max,
+        )
+        self.supervisor = Supervisor(self.inbox.put, self.pace, self.is_quiet)
+        self.ticker = Ticker(
+            self.inbox.put, clock, self.pace, lambda: shutil.disk_usage(path.parent).free, self.metrics.loop_lag
+        )
+        self.admin = AdminServer(
+            view=lambda: self.runner.view,
+            desk=self.desk,
+            explain=_explainer(path),
+            health=self.health,
+            metrics=self.metrics,
+            clock=clock,
+        )
+
+    def is_quiet(self) -> bool:
+        """Stopping has begun, every answer is in, and only orders that may stay are left."""
+        ledger = self.engine.ledger
+        keeps = not self.engine.policy.orders.cancel_on_stop
+        waiting = [order for order in ledger.unsettled.values() if not (keeps and order.state is OrderState.OPEN)]
+        return ledger.is_stopping and not waiting and not self.hands.in_hand and not self.inbox.live
+
+    async def run(self) -> None:
+        """Until a signal has been obeyed, or something failed."""
+        self.supervisor.catch_signals()
+        services: list[Service] = [
+            ("feed", lambda: self.parts.feed.run(self.inbox.put)),
+            ("executions", lambda: self.parts.venue.run(self.inbox.put)),
+            ("hands", self.hands.run),
+            ("ticker", self.ticker.run),
+            ("fees", self._read_fees_daily),
+            ("health", self._show),
+            *self.parts.services,
+        ]
+        await self.supervisor.run(self.runner.run, services)
+
+    async def _read_fees_daily(self) -> None:
+        while True:
+            wait_s = FEES_EVERY_S
+            try:
+                for seen in await self.parts.venue.fees(self.parts.gate.symbols):
+                    self.inbox.put(seen)
+            except AetherError:
+                wait_s = 60  # the last known rates, or the settings' fallback, stay in force
+            await asyncio.sleep(wait_s)
+
+    async def _show(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_MS / 1000)
+            view = self.runner.view
+            self.metrics.inbox_depth(self.inbox.live)
+            if view is not None:
+                self.metrics.show(view)
+                self.health.show(view)
+
+
+def _label(settings: Settings, parts: Parts, journal: SqliteJournal) -> RunLabel:
+    return RunLabel(
+        tag=journal.meta.tag,
+        account=parts.account,
+        world=settings.world.name,
+        real_money=False,
+        code_version=CODE_VERSION,
+        settings_digest=settings.digest,
+        seed=settings.world.seed,
+    )
+
+
+def _tape(
+    settings: Settings, place: Place, policy: Policy, path: Path, recovered: Recovered, clock: Clock
+) -> TapeWriter:
+    header = TapeHeader(
+        run=recovered.began.run,
+        code_version=CODE_VERSION,
+        settings=encode(policy).decode(),
+        first_fact_seq=recovered.ledger.next_seq,
+        journal=str(path),
+        started_at_ns=clock.wall_ns(),
+    )
+    limits = TapeLimits(total_bytes_max=settings.journal.tape_mb_max * 1_000_000)
+    return TapeWriter(place.tapes_dir / path.stem, header, limits)
+
+
+async def _first_inputs(parts: Parts, policy: Policy) -> list[Input]:
+    """Rules, rates and candles: what the core must know before its first decision. Waits until the venue is reached."""
+    inputs: list[Input] = [InstrumentSeen(parts.gate.instruments[symbol]) for symbol in policy.symbols]
+    inputs += await _reached(lambda: parts.venue.fees(policy.symbols))
+    for trend in policy.trends:
+        for symbol in trend.symbols:
+            inputs.append(await _reached(lambda s=symbol, b=trend.bar_s: parts.feed.history(s, b, WARM_BARS)))
+    return inputs
+
+
+async def _reached(ask: Callable[[], Any]) -> Any:
+    backoff_s = 0.5
+    while True:
+        try:
+            return await ask()
+        except VenueUnavailable as error:
+            await asyncio.sleep(max(backoff_s, error.retry_after_s))
+            backoff_s = min(2 * backoff_s, REACH_BACKOFF_S_MAX)
+
+
+def _explainer(path: Path) -> Callable[[str], Any]:
+    async def explain(asked: str) -> tuple[Numbered, ...]:
+        async with read_only(path) as reader:
+            return why([numbered async for numbered in reader.read()], asked)
+
+    return explain
+
+
+# --- other programs -----------------------------------------------------------------------------------------------
+
+
+async def run_sandbox(settings: Settings, hello_path: Path | None) -> None:
+    """Run only the made Kraken until SIGINT or SIGTERM; its first line goes to standard output."""
+    sandbox = await Sandbox.start(sandbox_config(settings), SystemClock())
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    hello = orjson.dumps(sandbox.hello())
+    if hello_path is not None:
+        hello_path.unlink(missing_ok=True)
+        with open(os.open(hello_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
+            file.write(hello + b"\n")
+    sys.stdout.write(hello.decode() + "\n")
+    sys.stdout.flush()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(sandbox.run(), name="sandbox")
+        await stop.wait()
+        await sandbox.stop()
+
+
+async def replay_tape(tape: Path, journal: Path | None) -> ReplayReport:
+    """Run a tape through the core from the ledger its run began with. Raises BadConfiguration, JournalBroken."""
+    header, entries = read_tape(tape)
+    path, ledger, recorded = journal or Path(header.journal), Ledger(), []
+    async with read_only(path) as reader:
+        async for numbered in reader.read():
+            if numbered.seq < header.first_fact_seq:
+                ledger.fold(numbered)
+            elif numbered.run == header.run:
+                recorded.append(numbered)
+    engine = Engine(decode(Policy, header.settings.encode()), ledger)
+    return replay(engine, _whole_tape(entries), recorded, _row)
+
+
+def _whole_tape(entries: Iterator[TapeEntry]) -> Iterator[Stamped]:
+    for entry in entries:
+        if isinstance(entry, TapeGap):
+            raise BadConfiguration(
+                f"the tape lacks {entry.lost} inputs from number {entry.first_seq} on: {entry.why}",
+                "a tape with a gap cannot be replayed beyond it; the journal alone is the record",
+            )
+        yield entry
+
+
+def _row(numbered: Numbered) -> Encoded:
+    kind, version_, body = encode_fact(numbered.fact)
+    return numbered.seq, numbered.run, numbered.at_ns, numbered.input_seq, f"{kind} {version_}", body

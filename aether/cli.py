@@ -1,0 +1,298 @@
+"""The command line. Standard output is data, standard error is talk; every verb that prints data takes --json.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 daemon not running, 4 bad configuration, 5 timed out, 6 check failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import orjson
+import typer
+import uvloop
+from rich.console import Console
+
+from aether import printing
+from aether.admin.control import ControlClient, ControlTimeout, DaemonNotRunning
+from aether.app import place_of, replay_tape, run_daemon, run_sandbox
+from aether.domain.codes import CODES
+from aether.domain.errors import AetherError, BadConfiguration, JournalBroken
+from aether.journal.audit import verify as verify_journal
+from aether.kraken.capture import verify_capture
+from aether.settings import Settings, default_config_path, load_settings
+
+T = TypeVar("T")
+
+
+class Exit(IntEnum):
+    """What a shell script can tell apart."""
+
+    DONE = 0
+    FAILED = 1
+    NOT_RUNNING = 3
+    BAD_CONFIGURATION = 4
+    TIMED_OUT = 5
+    CHECK_FAILED = 6
+
+
+app = typer.Typer(
+    name="aether",
+    help="Trades Kraken spot USD pairs, and brings its own Kraken to do it on.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+config_app = typer.Typer(help="Look at the settings.", no_args_is_help=True)
+capture_app = typer.Typer(help="Recorded frames of Kraken's feeds.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+app.add_typer(capture_app, name="capture")
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="settings file [./config/aether.toml, /etc/aether/aether.toml]")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="kept in the journal")]
+ScopeOption = Annotated[str, typer.Option("--scope", help="all, symbol:BTC/USD or strategy:ID")]
+
+talk = Console(stderr=True, highlight=False)
+
+
+def main() -> None:
+    """Entry point of the `aether` command."""
+    try:
+        app()
+    except BaseExceptionGroup as group:
+        _fail_with(_first_leaf(group))
+    except (AetherError, OSError) as error:
+        _fail_with(error)
+
+
+def _first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    leaf: BaseException = group
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    return leaf
+
+
+def _fail_with(error: BaseException) -> NoReturn:
+    match error:
+        case DaemonNotRunning():
+            code = Exit.NOT_RUNNING
+        case BadConfiguration():
+            code = Exit.BAD_CONFIGURATION
+        case JournalBroken():
+            code = Exit.CHECK_FAILED
+        case ControlTimeout() | TimeoutError():
+            code = Exit.TIMED_OUT
+        case AetherError() | OSError():
+            code = Exit.FAILED
+        case _:
+            raise error  # a defect: the traceback is what one needs
+    talk.print(f"aether: {error}", markup=False)
+    raise SystemExit(code)
+
+
+def _settings(config: Path | None, overrides: dict[str, dict[str, Any]] | None = None) -> Settings:
+    return load_settings(config or default_config_path(), overrides)
+
+
+def _await(coroutine: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(coroutine)
+
+
+# --- running --------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    config: ConfigOption = None,
+    world: Annotated[str | None, typer.Option(help="sandbox or paper; live is reached by the switch alone")] = None,
+) -> None:
+    """Start the daemon. Ctrl-C or SIGTERM stops it in order."""
+    overrides = {"world": {"name": world}} if world else None
+    _await(run_daemon(_settings(config, overrides), lambda line: talk.print(f"aether: {line}", markup=False)))
+
+
+@app.command()
+def sandbox(
+    config: ConfigOption = None,
+    port: Annotated[
+        int | None, typer.Option(help="TCP port; this one and the next are used, 0 takes free ones")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="seed of the made market")] = None,
+    speed: Annotated[int | None, typer.Option(help="recorded hours in a real hour")] = None,
+    hello: Annotated[Path | None, typer.Option(help="also keep the first line in this file, mode 0600")] = None,
+) -> None:
+    """Run only the made Kraken, for any client. The first line on standard output is JSON: addresses and key."""
+    changes = {name: value for name, value in (("port", port), ("speed", speed)) if value is not None}
+    overrides: dict[str, dict[str, Any]] = {"sandbox": changes, "world": {} if seed is None else {"seed": seed}}
+    _await(run_sandbox(_settings(config, overrides), hello))
+
+
+# --- looking and acting, over the control socket --------------------------------------------------------------------
+
+
+def _ask(config: Path | None, path: str, *, as_json: bool, show: printing.Show) -> None:
+    answer = _await(ControlClient(place_of(_settings(config)).socket_path).get(path))
+    _print(answer, as_json=as_json, show=show)
+
+
+def _print(answer: Any, *, as_json: bool, show: printing.Show) -> None:
+    if as_json:
+        typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
+    else:
+        show(Console(), answer)
+
+
+@app.command()
+def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Equity, positions, orders, and what stops trading."""
+    _ask(config, "/v1/status", as_json=as_json, show=printing.status)
+
+
+@app.command()
+def balances(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """What is on the account."""
+    _ask(config, "/v1/balances", as_json=as_json, show=printing.rows)
+
+
+@app.command()
+def positions(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """What each strategy holds."""
+    _ask(config, "/v1/positions", as_json=as_json, show=printing.rows)
+
+
+@app.command()
+def orders(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Open and recent orders."""
+    _ask(config, "/v1/orders", as_json=as_json, show=printing.rows)
+
+
+@app.command()
+def trades(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Recent fills."""
+    _ask(config, "/v1/trades", as_json=as_json, show=printing.rows)
+
+
+@app.command()
+def limits(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Each limit and how much of it is in use."""
+    _ask(config, "/v1/limits", as_json=as_json, show=printing.rows)
+
+
+@app.command()
+def why(
+    order_or_intent: Annotated[str | None, typer.Argument(help="order id, client order id or intent id")] = None,
+    codes: Annotated[bool, typer.Option("--codes", help="print every code of refusal with its meaning")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Each check, each number, the one that bound, and all that followed."""
+    if codes:
+        _print([{"code": code, "meaning": text} for code, text in CODES.items()], as_json=as_json, show=printing.rows)
+    elif order_or_intent is None:
+        raise typer.BadParameter("name an order or an intent, or ask for --codes")
+    else:
+        _ask(config, f"/v1/orders/{order_or_intent}/why", as_json=as_json, show=printing.story)
+
+
+def _act(config: Path | None, path: str, body: dict[str, str]) -> None:
+    answer = _await(ControlClient(place_of(_settings(config)).socket_path).post(path, body))
+    typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
+
+
+@app.command()
+def halt(reason: ReasonOption, scope: ScopeOption = "all", config: ConfigOption = None) -> None:
+    """Stop sending orders at once and cancel what rests, until resumed."""
+    _act(config, "/v1/halt", {"scope": scope, "reason": reason})
+
+
+@app.command()
+def resume(reason: ReasonOption, scope: ScopeOption = "all", config: ConfigOption = None) -> None:
+    """End a halt on a sandbox or paper account."""
+    _act(config, "/v1/resume", {"scope": scope, "reason": reason})
+
+
+@app.command(name="cancel-all")
+def cancel_all(reason: ReasonOption, config: ConfigOption = None) -> None:
+    """Cancel each of our own open orders."""
+    _act(config, "/v1/orders/cancel", {"reason": reason})
+
+
+# --- proof ----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def verify(
+    journal: Annotated[Path | None, typer.Option(help="the newest journal of the state directory unless named")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the journal: its chain, its fold, its sums. Exit 6 and the first bad row if anything is wrong."""
+    path = journal or _newest_journal(_settings(config))
+    report = _await(verify_journal(path))
+    _print({"journal": str(path), **printing.plain(report)}, as_json=as_json, show=printing.record)
+    raise SystemExit(Exit.DONE if report.ok else Exit.CHECK_FAILED)
+
+
+def _newest_journal(settings: Settings) -> Path:
+    found = sorted(place_of(settings).state_dir.glob("journal-*.db"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise BadConfiguration("there is no journal yet", "name one with --journal")
+    return found[-1]
+
+
+@app.command()
+def replay(
+    tape: Annotated[Path, typer.Argument(help="directory of a run's tape")],
+    journal: Annotated[Path | None, typer.Option(help="the journal that the tape names unless given")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run recorded inputs through the same core and compare the facts, byte for byte. Exit 6 if they differ."""
+    report = _await(replay_tape(tape, journal))
+    _print(printing.plain(report), as_json=as_json, show=printing.record)
+    raise SystemExit(Exit.DONE if report.ok else Exit.CHECK_FAILED)
+
+
+@capture_app.command(name="verify")
+def capture_verify(
+    files: Annotated[list[Path], typer.Argument(help="recordings, one frame a line")],
+    depth: Annotated[int, typer.Option(help="subscribed depth, where the recording does not tell it")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Decode recorded frames and check each book, through the code that the daemon uses. Exit 6 if one fails."""
+    reports = {}
+    for file in files:
+        with file.open("rb") as lines:
+            reports[str(file)] = verify_capture(lines, None, depth)
+    single = next(iter(reports.values())) if len(reports) == 1 else None
+    answer = printing.plain(single) if single is not None else {name: printing.plain(r) for name, r in reports.items()}
+    _print(answer, as_json=as_json, show=printing.record)
+    raise SystemExit(Exit.DONE if all(report.ok for report in reports.values()) else Exit.CHECK_FAILED)
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+
+
+@config_app.command(name="check")
+def config_check(config: ConfigOption = None) -> None:
+    """Read the settings as a start would. Exit 4 and the key if something is wrong."""
+    path = config or default_config_path()
+    talk.print(f"aether: {path} is good, digest {load_settings(path).digest[:16]}", markup=False)
+
+
+@config_app.command(name="show")
+def config_show(config: ConfigOption = None) -> None:
+    """Print the settings in force as JSON. They hold no secrets, only where secrets lie."""
+    typer.echo(_settings(config).model_dump_json(indent=2))
+
+
+@config_app.command(name="schema")
+def config_schema() -> None:
+    """Print the JSON schema of the settings file."""
+    typer.echo(orjson.dumps(Settings.model_json_schema(), option=orjson.OPT_INDENT_2).decode())

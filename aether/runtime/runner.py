@@ -1,0 +1,75 @@
+"""The only loop that changes state: take a batch, decide, write, publish, and only then let effects out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from aether.core.engine import Engine, Step
+from aether.core.view import View, publish
+from aether.domain.facts import Numbered, OrderSubmitted, RunEnded
+from aether.domain.inputs import Stamped, Tick
+from aether.ports import Clock, FactObserver, Journal, Tape
+from aether.runtime.hands import Hands
+from aether.runtime.inbox import Inbox
+
+
+class Runner:
+    """Joins inbox, engine, journal, tape and hands. Observers are told after the commit, in order."""
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        engine: Engine,
+        journal: Journal,
+        tape: Tape,
+        hands: Hands,
+        observers: Sequence[FactObserver],
+        clock: Clock,
+        took: Callable[[str, float], None],
+    ) -> None:
+        self._inbox = inbox
+        self._engine = engine
+        self._journal = journal
+        self._tape = tape
+        self._hands = hands
+        self._observers = tuple(observers)
+        self._clock = clock
+        self._took = took
+        self.view: View | None = None
+
+    async def run(self) -> None:
+        """Run until RunEnded is written. Raises JournalBroken and InvariantBroken: then the process ends."""
+        while True:
+            batch = await self._inbox.take()
+            steps = self._decide(batch)
+            self._tape.record(batch)
+            facts = [fact for step in steps for fact in step.facts]
+            if facts:
+                await self._commit(facts)
+            if facts or any(isinstance(stamped.input, Tick) for stamped in batch):
+                self.view = publish(self._engine)
+            for step in steps:
+                for effect in step.effects:
+                    self._hands.start(effect)
+            if facts and isinstance(facts[-1].fact, RunEnded):
+                return
+
+    def _decide(self, batch: tuple[Stamped, ...]) -> list[Step]:
+        # No await from here to the last step: nothing can slip between a check and its booking.
+        steps = []
+        for stamped in batch:
+            began_ns = self._clock.monotonic_ns()
+            steps.append(self._engine.take(stamped))
+            self._took("step", (self._clock.monotonic_ns() - began_ns) / 1e9)
+        return steps
+
+    async def _commit(self, facts: list[Numbered]) -> None:
+        began_ns = self._clock.monotonic_ns()
+        await self._journal.append(facts)
+        self._took("commit", (self._clock.monotonic_ns() - began_ns) / 1e9)
+        for numbered in facts:
+            if isinstance(numbered.fact, OrderSubmitted):
+                self._hands.expect(numbered.fact)
+        for observe in self._observers:
+            observe(facts)
