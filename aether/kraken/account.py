@@ -1,0 +1,245 @@
+"""The account over REST: orders, trades, balances and rates read into the house's words.
+
+REST names a pair by altname (`XBTUSD`) in orders and by key (`XXBTZUSD`) in trades; both pass the gate. What the gate
+does not know keeps its name and has no symbol. Source: Kraken docs, Spot REST account data; captured answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
+
+import msgspec
+
+from aether.domain.inputs import FeesSeen
+from aether.domain.instruments import Side
+from aether.domain.orders import AssetAmount, AssetBalance, Execution, Liquidity, OrderReport, VenueStatus
+from aether.domain.spot_gate import SpotGate
+from aether.domain.values import BPS, Price, Qty, Symbol, Usd
+from aether.kraken.listings import AssetNames
+from aether.kraken.shapes import ABSENT, Raw, is_there
+from aether.kraken.strict_json import Unreadable, decode, exact, not_negative, positive, printable, seconds_to_nanos
+
+UNKNOWN_ASSET = "UNKNOWN"
+_BPS_PER_PERCENT = BPS / 100
+_STATUS_OF = MappingProxyType(
+    {
+        "pending": VenueStatus.PENDING,
+        "open": VenueStatus.NEW,
+        "closed": VenueStatus.FILLED,
+        "canceled": VenueStatus.CANCELED,
+        "expired": VenueStatus.EXPIRED,
+    }
+)
+_NO_LEVERAGE = frozenset({"", "none", "0"})
+
+
+class _DescrShape(msgspec.Struct):
+    pair: str
+    type: str
+    ordertype: str
+    price: Raw = ABSENT
+    leverage: str | None = None
+
+
+class _OrderShape(msgspec.Struct):
+    status: str
+    descr: _DescrShape
+    vol: Raw
+    vol_exec: Raw
+    opentm: Raw = ABSENT
+    closetm: Raw = ABSENT
+    cl_ord_id: str | None = None
+    reason: str | None = None
+
+
+class _TradeShape(msgspec.Struct):
+    ordertxid: str
+    pair: str
+    time: Raw
+    type: str
+    price: Raw
+    cost: Raw
+    fee: Raw
+    vol: Raw
+    maker: bool = False
+    leverage: str | None = None
+    cl_ord_id: str | None = None
+
+
+class _OpenShape(msgspec.Struct):
+    open: dict[str, _OrderShape]
+
+
+class _ClosedShape(msgspec.Struct):
+    closed: dict[str, _OrderShape]
+    count: int = 0
+
+
+class _TradesShape(msgspec.Struct):
+    trades: dict[str, _TradeShape]
+    count: int = 0
+
+
+class _BalanceShape(msgspec.Struct):
+    balance: Raw
+    hold_trade: Raw = ABSENT
+
+
+class _FeeShape(msgspec.Struct):
+    fee: Raw
+
+
+class _VolumeShape(msgspec.Struct):
+    fees: dict[str, _FeeShape] | None = None
+    fees_maker: dict[str, _FeeShape] | None = None
+
+
+class _TokenShape(msgspec.Struct):
+    token: str
+
+
+_OPEN = msgspec.json.Decoder(_OpenShape)
+_CLOSED = msgspec.json.Decoder(_ClosedShape)
+_ORDERS = msgspec.json.Decoder(dict[str, _OrderShape])
+_TRADES = msgspec.json.Decoder(_TradesShape)
+_BALANCES = msgspec.json.Decoder(dict[str, _BalanceShape])
+_VOLUME = msgspec.json.Decoder(_VolumeShape)
+_TOKEN = msgspec.json.Decoder(_TokenShape)
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersPage:
+    """Orders of one answer; `rows` is what the page held and `count` what there is in all."""
+
+    orders: tuple[OrderReport, ...]
+    rows: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TradesPage:
+    """Trades of one answer; `rows` is what the page held and `count` what there is in all."""
+
+    trades: tuple[Execution, ...]
+    rows: int
+    count: int
+
+
+def read_open_orders(result: Raw | bytes, gate: SpotGate) -> tuple[OrderReport, ...]:
+    """Orders of an `OpenOrders` result, which has no pages. Raises Unreadable."""
+    return _orders(decode(_OPEN, result).open, gate)
+
+
+def read_closed_orders(result: Raw | bytes, gate: SpotGate) -> OrdersPage:
+    """One page of a `ClosedOrders` result. Raises Unreadable."""
+    page = decode(_CLOSED, result)
+    return OrdersPage(_orders(page.closed, gate), len(page.closed), page.count)
+
+
+def read_queried_orders(result: Raw | bytes, gate: SpotGate) -> tuple[OrderReport, ...]:
+    """Orders of a `QueryOrders` result. Raises Unreadable."""
+    orders: dict[str, _OrderShape] = decode(_ORDERS, result)
+    return _orders(orders, gate)
+
+
+def read_trades(result: Raw | bytes, gate: SpotGate) -> TradesPage:
+    """One page of a `TradesHistory` result; a client order id is there only where Kraken says it. Raises Unreadable."""
+    page = decode(_TRADES, result)
+    trades = tuple(_execution(exec_id, row, gate) for exec_id, row in page.trades.items())
+    return TradesPage(trades, len(page.trades), page.count)
+
+
+def read_balances(result: Raw | bytes, names: AssetNames) -> tuple[AssetBalance, ...]:
+    """Assets of a `BalanceEx` result under their v2 names. Raises Unreadable.
+
+    `total` is `balance` alone: credit is not ours to spend. Two ids of one name are added up.
+    """
+    balances: dict[str, AssetBalance] = {}
+    for asset_id, row in decode(_BALANCES, result).items():
+        asset = names.v2(asset_id)
+        held = not_negative(row.hold_trade, "hold_trade") if is_there(row.hold_trade) else Decimal(0)
+        known = balances.get(asset, AssetBalance(asset, Decimal(0), Decimal(0)))
+        balances[asset] = AssetBalance(asset, known.total + exact(row.balance, "balance"), known.held + held)
+    return tuple(balances.values())
+
+
+def read_fees(result: Raw | bytes, gate: SpotGate) -> tuple[FeesSeen, ...]:
+    """Rates of a `TradeVolume` result in basis points. Raises Unreadable.
+
+    A pair without a maker schedule pays its taker rate either way (Kraken docs, TradeVolume).
+    """
+    volume = decode(_VOLUME, result)
+    makers = volume.fees_maker or {}
+    seen = []
+    for name, row in (volume.fees or {}).items():
+        symbol = gate.admit(name)
+        if isinstance(symbol, str):
+            taker = exact(row.fee, "fee") * _BPS_PER_PERCENT
+            maker = exact(makers[name].fee, "fee") * _BPS_PER_PERCENT if name in makers else taker
+            seen.append(FeesSeen(symbol, taker, maker))
+    return tuple(seen)
+
+
+def read_token(result: Raw | bytes) -> str:
+    """The token of a `GetWebSocketsToken` result. Raises Unreadable."""
+    token = decode(_TOKEN, result).token
+    if not token:
+        raise Unreadable("token is empty")
+    return token
+
+
+def _orders(rows: Mapping[str, _OrderShape], gate: SpotGate) -> tuple[OrderReport, ...]:
+    return tuple(_order(order_id, row, gate) for order_id, row in rows.items())
+
+
+def _order(order_id: str, row: _OrderShape, gate: SpotGate) -> OrderReport:
+    descr = row.descr
+    filled = Qty(not_negative(row.vol_exec, "vol_exec"))
+    status = _STATUS_OF.get(row.status, VenueStatus.UNKNOWN)
+    if status is VenueStatus.NEW and filled:
+        status = VenueStatus.PARTIALLY_FILLED  # REST says `open` for both
+    price = not_negative(descr.price, "price") if descr.ordertype == "limit" else Decimal(0)
+    ended_or_opened = row.closetm if is_there(row.closetm) else row.opentm
+    return OrderReport(
+        order_id=order_id,
+        cl_ord_id=row.cl_ord_id or None,
+        name=descr.pair,
+        symbol=_symbol(descr.pair, descr.leverage, gate),
+        side=Side(descr.type) if descr.type in ("buy", "sell") else None,
+        qty=Qty(not_negative(row.vol, "vol")),
+        limit_price=Price(price) if price else None,
+        status=status,
+        cum_qty=filled,
+        reason=printable(row.reason or ""),
+        venue_ns=seconds_to_nanos(ended_or_opened, "opentm") if is_there(ended_or_opened) else 0,
+    )
+
+
+def _execution(exec_id: str, row: _TradeShape, gate: SpotGate) -> Execution:
+    if row.type not in ("buy", "sell"):
+        raise Unreadable(f"type: {printable(row.type)!r} is no side")
+    listed = gate.admit(row.pair)
+    return Execution(
+        exec_id=exec_id,
+        order_id=row.ordertxid,
+        cl_ord_id=row.cl_ord_id or None,
+        name=row.pair,
+        symbol=_symbol(row.pair, row.leverage, gate),
+        side=Side(row.type),
+        qty=Qty(positive(row.vol, "vol")),
+        price=Price(positive(row.price, "price")),
+        cost=Usd(not_negative(row.cost, "cost")),
+        # A trade record's fee is in the quote asset; of a pair that is not ours we do not know which that is.
+        fees=(AssetAmount("USD" if isinstance(listed, str) else UNKNOWN_ASSET, exact(row.fee, "fee")),),
+        liquidity=Liquidity.MAKER if row.maker else Liquidity.TAKER,
+        venue_ns=seconds_to_nanos(row.time, "time"),
+    )
+
+
+def _symbol(name: str, leverage: str | None, gate: SpotGate) -> Symbol | None:
+    """The symbol, unless the order is one of margin: those are never ours."""
+    admitted = gate.admit(name)
+    return admitted if isinstance(admitted, str) and (leverage or "") in _NO_LEVERAGE else None

@@ -1,0 +1,254 @@
+"""One WebSocket after another: connect, let the listener subscribe, hear, notice silence, back off, connect again.
+
+Source: Kraken docs, Spot WebSocket introduction and reconnection guide: about 150 connects in 10 minutes are let
+through per address, a link without any frame for seconds is dead, and close code 1008 must not be answered by a quick
+reconnect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Literal, Protocol
+
+import aiohttp
+
+from aether.domain.errors import VenueRefused, VenueUnavailable
+from aether.domain.inputs import ClockMeasured
+from aether.domain.values import NANOS_PER_S
+from aether.kraken import requests
+from aether.kraken.messages import Answer
+from aether.kraken.rest import USER_AGENT
+from aether.kraken.strict_json import FRAME_BYTES_MAX
+from aether.ports import Clock
+
+CLOSE_POLICY_VIOLATION = 1008
+CONNECTS_MAX = 120  # Kraken's own command line tool keeps to this, below the edge's 150
+CONNECTS_WINDOW_S = 600
+
+Send = Callable[[bytes], Awaitable[None]]
+"""Writes one text frame. Raises aiohttp.ClientError or ConnectionError where the link is gone."""
+
+
+class LinkLost(Exception):
+    """Raised by a listener to end this link; it will be connected anew."""
+
+
+class Listener(Protocol):
+    """Who listens to one link after another."""
+
+    async def prepare(self) -> None:
+        """Before each connect. Raises VenueUnavailable, VenueRefused where there is no use in connecting now."""
+        ...
+
+    async def opened(self, send: Send) -> None:
+        """The link is up: subscribe. Frames may be heard before this ends."""
+        ...
+
+    def heard(self, frame: bytes) -> None:
+        """One frame. Raises LinkLost."""
+        ...
+
+    async def beat(self, send: Send) -> None:
+        """Every `beat_s` while the link lives. Raises LinkLost."""
+        ...
+
+    def lost(self, why: str) -> None:
+        """The link is gone, or could not be made."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTimes:
+    """Times of a link in seconds. The defaults follow Kraken's reconnection guide."""
+
+    connect_s: float = 10.0
+    silence_s: float = 5.0
+    beat_s: float = 0.5
+    settled_s: float = 30.0  # a link that lived so long begins the back-off anew
+    backoff_min_s: float = 0.5
+    backoff_max_s: float = 30.0
+    policy_wait_s: float = 60.0
+
+
+class ConnectBudget:
+    """How many connects one address may make; shared by all links of the process."""
+
+    def __init__(
+        self, clock: Clock, connects_max: int = CONNECTS_MAX, window_s: float = float(CONNECTS_WINDOW_S)
+    ) -> None:
+        self._clock = clock
+        self._connects_max = connects_max
+        self._window_ns = int(window_s * NANOS_PER_S)
+        self._made_ns: deque[int] = deque()
+        self._turn = asyncio.Lock()
+
+    async def take(self) -> None:
+        """Wait until one more connect is allowed, and count it."""
+        async with self._turn:
+            await asyncio.sleep(self._wait_ns() / NANOS_PER_S)
+            self._made_ns.append(self._clock.monotonic_ns())
+
+    def _wait_ns(self) -> int:
+        now_ns = self._clock.monotonic_ns()
+        while self._made_ns and now_ns - self._made_ns[0] >= self._window_ns:
+            self._made_ns.popleft()
+        if len(self._made_ns) < self._connects_max:
+            return 0
+        return self._made_ns[0] + self._window_ns - now_ns
+
+
+class Connector:
+    """Keeps a listener connected until cancelled. A lost link is expected trouble and raises nothing."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        clock: Clock,
+        random: Random,
+        budget: ConnectBudget,
+        times: LinkTimes | None = None,
+    ) -> None:
+        self._session = session
+        self._clock = clock
+        self._random = random
+        self._budget = budget
+        self._times = times or LinkTimes()
+
+    async def keep_connected(self, url: str, listener: Listener) -> None:
+        """Connect to `url` again and again. Ends only by cancellation, or by a defect of the listener."""
+        failures = 0
+        while True:
+            await self._budget.take()
+            began_ns = self._clock.monotonic_ns()
+            end = await self._one_life(url, listener)
+            listener.lost(end.why)
+            lived_s = (self._clock.monotonic_ns() - began_ns) / NANOS_PER_S
+            failures = 0 if lived_s >= self._times.settled_s else failures + 1
+            await asyncio.sleep(max(end.wait_s, self._backoff_s(failures)))
+
+    async def _one_life(self, url: str, listener: Listener) -> _End:
+        try:
+            await listener.prepare()
+            return await self._connect_and_hear(url, listener)
+        except VenueUnavailable as error:
+            return _End(str(error), error.retry_after_s)
+        except VenueRefused as error:
+            return _End(str(error), self._times.policy_wait_s)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            return _End(f"{type(error).__name__}: {error}")
+
+    async def _connect_and_hear(self, url: str, listener: Listener) -> _End:
+        async with asyncio.timeout(self._times.connect_s):
+            socket = await self._session.ws_connect(
+                url, max_msg_size=FRAME_BYTES_MAX, decode_text=False, headers={"User-Agent": USER_AGENT}
+            )
+        try:
+            return await _Link(socket, listener, self._clock, self._times).live()
+        finally:
+            await socket.close()
+
+    def _backoff_s(self, failures: int) -> float:
+        """Doubling to a bound; a random half of it, so that many clients do not come back at once."""
+        bound_s = min(self._times.backoff_max_s, self._times.backoff_min_s * float(1 << min(failures, 16)))
+        return bound_s * (0.5 + self._random.random() / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    why: str
+    wait_s: float = 0.0
+
+
+class _Link:
+    """One socket's life: three tasks, of which the first to end takes the others along."""
+
+    def __init__(
+        self,
+        socket: aiohttp.ClientWebSocketResponse[Literal[False]],
+        listener: Listener,
+        clock: Clock,
+        times: LinkTimes,
+    ) -> None:
+        self._socket = socket
+        self._listener = listener
+        self._clock = clock
+        self._times = times
+        self._heard_ns = clock.monotonic_ns()
+
+    async def live(self) -> _End:
+        ends: list[str] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._hear(), name="hear")
+                group.create_task(self._open_and_watch(), name="watch")
+        except* LinkLost as lost:
+            ends += [str(error) for error in lost.exceptions]
+        except* (aiohttp.ClientError, ConnectionError) as failed:
+            ends += [f"{type(error).__name__}: {error}" for error in failed.exceptions]
+        policy_wait_s = self._times.policy_wait_s if self._socket.close_code == CLOSE_POLICY_VIOLATION else 0.0
+        return _End("; ".join(ends), policy_wait_s)
+
+    async def _hear(self) -> None:
+        async for message in self._socket:
+            self._heard_ns = self._clock.monotonic_ns()
+            if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                self._listener.heard(message.data)
+            else:
+                raise LinkLost(f"unreadable: {message.data}")
+        raise LinkLost(f"closed with code {self._socket.close_code}")
+
+    async def _open_and_watch(self) -> None:
+        await self._listener.opened(self._send)
+        while True:
+            await asyncio.sleep(self._times.beat_s)
+            silent_s = (self._clock.monotonic_ns() - self._heard_ns) / NANOS_PER_S
+            if silent_s >= self._times.silence_s:
+                raise LinkLost(f"no frame for {silent_s:.1f} s")
+            await self._listener.beat(self._send)
+
+    async def _send(self, frame: bytes) -> None:
+        await self._socket.send_frame(frame, aiohttp.WSMsgType.TEXT)
+
+
+class Pinger:
+    """Pings of one link, and what their pongs tell of the venue's clock."""
+
+    def __init__(self, clock: Clock, req_ids: itertools.count[int], every_s: float = 15.0) -> None:
+        self._clock = clock
+        self._req_ids = req_ids
+        self._every_ns = int(every_s * NANOS_PER_S)
+        self._sent: tuple[int, int, int] | None = None  # req_id, wall and monotonic time of sending
+        self._next_ns = 0
+
+    def ping_if_due(self) -> bytes | None:
+        """A ping to send now, or None. The first one is due at once."""
+        now_ns = self._clock.monotonic_ns()
+        if now_ns < self._next_ns:
+            return None
+        self._next_ns = now_ns + self._every_ns
+        req_id = next(self._req_ids)
+        self._sent = (req_id, self._clock.wall_ns(), now_ns)
+        return requests.ping(req_id=req_id)
+
+    def measure(self, pong: Answer) -> ClockMeasured | None:
+        """Venue time minus ours, taking Kraken to have heard us half-way; None where the pong is not of the last ping.
+
+        The round trip is measured on the monotonic clock, so that a jump of the wall clock within it does no harm.
+        """
+        if self._sent is None or pong.req_id != self._sent[0] or pong.time_in_ns is None:
+            return None
+        _, sent_wall_ns, sent_ns = self._sent
+        self._sent = None
+        half_ns = (self._clock.monotonic_ns() - sent_ns) // 2
+        return ClockMeasured(offset_ns=pong.time_in_ns - (sent_wall_ns + half_ns), error_ns=half_ns)
+
+    def begin_again(self) -> None:
+        """A new link: the next ping is due at once."""
+        self._sent = None
+        self._next_ns = 0

@@ -1,0 +1,178 @@
+"""What Kraken's WebSocket v2 can tell us, once read: exact values, names either admitted or kept as opaque text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol, TypeAlias
+
+from aether.domain.inputs import TradeSeen
+from aether.domain.instruments import PairStatus, Side
+from aether.domain.orders import AssetAmount, Liquidity, VenueStatus
+from aether.domain.values import Price, Qty, Symbol, Usd
+from aether.kraken.strict_json import Malformed
+
+
+class LevelToken(Protocol):
+    """One level of a book message: price and quantity as the bytes that Kraken wrote."""
+
+    @property
+    def price(self) -> bytes:
+        """Price text."""
+        ...
+
+    @property
+    def qty(self) -> bytes:
+        """Quantity text; zero takes the level away."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The link lives; nothing else is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemStatus:
+    """What the whole venue allows now, in Kraken's own word."""
+
+    system: str
+
+
+@dataclass(slots=True)
+class BookMessage:
+    """Snapshot or update of one admitted book, levels in message order and not yet applied."""
+
+    symbol: Symbol
+    is_snapshot: bool
+    bids: Sequence[LevelToken]
+    asks: Sequence[LevelToken]
+    checksum: int
+
+
+@dataclass(slots=True)
+class BooksRead:
+    """A frame of channel `book`: one message as a rule, but no document promises it."""
+
+    books: tuple[BookMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TradesRead:
+    """A frame of channel `trade`, oldest first."""
+
+    trades: tuple[TradeSeen, ...]
+    is_snapshot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PairRules:
+    """One admitted pair of channel `instrument`."""
+
+    symbol: Symbol
+    status: PairStatus
+    tick: Decimal
+    lot: Decimal
+    price_decimals: int
+    qty_decimals: int
+    cost_decimals: int
+    qty_min: Qty
+    cost_min: Usd
+
+
+@dataclass(frozen=True, slots=True)
+class PairsRead:
+    """A frame of channel `instrument`; an update holds only what changed."""
+
+    pairs: tuple[PairRules, ...]
+    is_snapshot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FillRecord:
+    """The part of an execution record that is money."""
+
+    exec_id: str
+    qty: Qty
+    price: Price
+    cost: Usd
+    fees: tuple[AssetAmount, ...]
+    liquidity: Liquidity
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRecord:
+    """One record of channel `executions`. Updates are deltas: what was not said is None or empty.
+
+    `name` is Kraken's text for the pair; `symbol` is None where it is not ours or the record is of margin.
+    `venue_ns` is 0 where no readable time was given.
+    """
+
+    order_id: str
+    cl_ord_id: str | None
+    name: str
+    symbol: Symbol | None
+    side: Side | None
+    status: VenueStatus
+    qty: Qty | None
+    limit_price: Price | None
+    cum_qty: Qty | None
+    reason: str
+    venue_ns: int
+    fill: FillRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionsRead:
+    """A frame of channel `executions`; records that could not be read stand beside those that could."""
+
+    records: tuple[ExecutionRecord, ...]
+    malformed: tuple[Malformed, ...]
+    is_snapshot: bool
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class BalancesRead:
+    """A frame of channel `balances`. The account itself is asked over REST; here only the order of frames counts."""
+
+    is_snapshot: bool
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one of our requests. A refusal may lack all but `error`; `time_in_ns` is None where not told."""
+
+    method: str
+    req_id: int | None
+    success: bool
+    error: str
+    channel: str
+    name: str
+    depth: int | None
+    order_id: str
+    cl_ord_id: str
+    time_in_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unspoken:
+    """A sound message of a kind that we do not speak: counted, and passed over."""
+
+    what: str
+
+
+Message: TypeAlias = (
+    Heartbeat
+    | SystemStatus
+    | BooksRead
+    | TradesRead
+    | PairsRead
+    | ExecutionsRead
+    | BalancesRead
+    | Answer
+    | Unspoken
+    | Malformed
+)

@@ -1,0 +1,242 @@
+"""Calls to Kraken's REST API: only what `Endpoint` lists, only to one address, one signed call at a time.
+
+What an answer proves decides what is raised. A read that got no answer may be asked again (VenueUnavailable); a call
+that could do a thing twice and got no proper answer is OutcomeUnknown; a clear no is VenueRefused.
+Source: Kraken docs, Spot REST introduction and error messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+
+from aether.domain.errors import InvariantBroken, OutcomeUnknown, VenueRefused, VenueUnavailable
+from aether.domain.spot_gate import refuse_margin
+from aether.domain.values import NANOS_PER_S
+from aether.kraken.endpoints import Endpoint
+from aether.kraken.rate_limit import Counter, TierLimits
+from aether.kraken.refusals import RefusalClass, classify, is_bad_nonce, is_lockout, throttled_until_s
+from aether.kraken.signing import Credentials, NonceKeeper
+from aether.kraken.strict_json import Unreadable, check, decode, printable
+from aether.ports import Clock
+
+USER_AGENT = f"aether/{version('aether')}"
+BODY_BYTES_MAX = 16 << 20
+LOCKOUT_S = 15 * 60
+EDGE_REFUSED_S = 60  # after HTTP 403 or 429 from the edge
+_EDGE_REFUSALS = frozenset({403, 429})
+
+
+class _EnvelopeShape(msgspec.Struct):
+    error: list[str]
+    result: msgspec.Raw = msgspec.Raw(b"")
+
+
+_ENVELOPE = msgspec.json.Decoder(_EnvelopeShape)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInUse:
+    """A key with its nonces: one writer for each key."""
+
+    credentials: Credentials
+    nonces: NonceKeeper
+
+
+class _NoAnswer(Exception):
+    """No proper answer came. `was_sent` is False only where no byte of the request can have left."""
+
+    def __init__(self, why: str, *, was_sent: bool, retry_after_s: float = 0.0) -> None:
+        super().__init__(why)
+        self.was_sent = was_sent
+        self.retry_after_s = retry_after_s
+
+
+class RestClient:
+    """One client for one address. Private calls wait for their turn and for the counter; public ones do not.
+
+    Args:
+        session: carries the connections; its life is the caller's.
+        base_url: scheme and host, such as `https://api.kraken.com`.
+        limits: the account's tier, for the counter.
+        key: for private calls; None leaves the client without any.
+        timeout_s: for a whole call.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        *,
+        clock: Clock,
+        limits: TierLimits,
+        key: KeyInUse | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
+        if key is not None and key.credentials.base_url != base_url:
+            raise InvariantBroken(f"a key for {key.credentials.base_url} was given to a client of {base_url}")
+        self._session = session
+        self._base_url = base_url.rstrip("/")
+        self._clock = clock
+        self._key = key
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._counter = Counter(limits.rest_max, limits.rest_decay_milli_per_s)
+        self._turn = asyncio.Lock()
+        self._silent_until_ns = 0
+        self._silent_why = ""
+        self._fatal: VenueRefused | None = None
+
+    async def call(self, endpoint: Endpoint, fields: Mapping[str, str] | None = None) -> msgspec.Raw:
+        """Result of a call, as JSON that was checked and not yet read.
+
+        Raises:
+            VenueUnavailable: not reached, or no proper answer to a call that may be repeated.
+            OutcomeUnknown: no proper answer to a call that may not.
+            VenueRefused: Kraken's no. A no about the key is remembered: further private calls are refused unsent.
+            InvariantBroken: a margin field, or a private call of a client without a key.
+        """
+        sent = dict(fields or {})
+        margin = refuse_margin(sent)
+        if margin is not None:
+            raise InvariantBroken(f"{endpoint.path}: {margin.name}: {margin.why}")
+        try:
+            if not endpoint.value.is_private:
+                return self._result(endpoint, await self._get(endpoint, sent))
+            async with self._turn:
+                return await self._call_in_turn(endpoint, sent)
+        except _NoAnswer as error:
+            raise _what_it_proves(endpoint, error) from error
+
+    async def _call_in_turn(self, endpoint: Endpoint, fields: Mapping[str, str]) -> msgspec.Raw:
+        self._refuse_while_silent()
+        try:
+            return self._result(endpoint, await self._post(endpoint, fields))
+        except VenueRefused as refusal:
+            if self._key is None or not is_bad_nonce(refusal.text):
+                raise
+            self._key.nonces.jump()
+            if not endpoint.value.may_repeat:
+                raise
+        return self._result(endpoint, await self._post(endpoint, fields))
+
+    def _refuse_while_silent(self) -> None:
+        if self._fatal is not None:
+            raise VenueRefused(self._fatal.code, self._fatal.text)
+        left_ns = self._silent_until_ns - self._clock.monotonic_ns()
+        if left_ns > 0:
+            raise VenueUnavailable(f"keeping silent: {self._silent_why}", retry_after_s=left_ns / NANOS_PER_S)
+
+    async def _get(self, endpoint: Endpoint, fields: Mapping[str, str]) -> bytes:
+        return await self._exchange(
+            "GET", f"{endpoint.path}?{urlencode(fields)}" if fields else endpoint.path, None, {}
+        )
+
+    async def _post(self, endpoint: Endpoint, fields: Mapping[str, str]) -> bytes:
+        if self._key is None:
+            raise InvariantBroken(f"{endpoint.path} asked of a client without a key")
+        await self._wait_for_counter(endpoint.value.counter_cost)
+        try:
+            nonce = await self._key.nonces.take()
+        except OSError as error:
+            raise _NoAnswer(f"the nonce's mark cannot be written: {error}", was_sent=False) from error
+        body = urlencode({"nonce": str(nonce), **fields}).encode("ascii")
+        headers = {
+            "API-Key": self._key.credentials.api_key,
+            "API-Sign": self._key.credentials.sign(endpoint.path, nonce, body),
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        return await self._exchange("POST", endpoint.path, body, headers)
+
+    async def _wait_for_counter(self, points: int) -> None:
+        wait_ns = self._counter.wait_ns(points, self._clock.monotonic_ns())
+        if wait_ns:
+            await asyncio.sleep(wait_ns / NANOS_PER_S)
+        self._counter.charge(points, self._clock.monotonic_ns())
+
+    async def _exchange(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
+        """Body of an answer with status 200. A redirect is no answer: it could carry the signed request elsewhere."""
+        try:
+            async with self._session.request(
+                method,
+                self._base_url + path,
+                data=body,
+                headers={"User-Agent": USER_AGENT, **headers},
+                timeout=self._timeout,
+                allow_redirects=False,
+            ) as response:
+                if response.status in _EDGE_REFUSALS:
+                    raise _NoAnswer(f"HTTP {response.status}", was_sent=False, retry_after_s=EDGE_REFUSED_S)
+                if response.status != 200:
+                    raise _NoAnswer(f"HTTP {response.status}", was_sent=True)
+                return await _body(response)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise _NoAnswer(f"not reached: {error}", was_sent=False) from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _NoAnswer(f"{type(error).__name__}: {error}", was_sent=True) from error
+
+    def _result(self, endpoint: Endpoint, body: bytes) -> msgspec.Raw:
+        try:
+            check(body, bytes_max=BODY_BYTES_MAX)
+            envelope = decode(_ENVELOPE, body)
+        except Unreadable as error:
+            raise _NoAnswer(f"no envelope of Kraken's: {error}", was_sent=True) from error
+        errors = [printable(text) for text in envelope.error if not text.startswith("W")]
+        result = bytes(envelope.result)
+        if not errors and result not in (b"", b"null"):
+            return envelope.result
+        if len(errors) != 1 or result not in (b"", b"null", b"{}"):
+            raise _NoAnswer(f"an answer that proves nothing: {errors}", was_sent=True)
+        raise self._refusal(errors[0], is_private=endpoint.value.is_private)
+
+    def _refusal(self, text: str, *, is_private: bool) -> VenueRefused | VenueUnavailable | _NoAnswer:
+        refusal = classify(text)
+        match refusal.kind:
+            case RefusalClass.UNKNOWN:
+                return _NoAnswer(text, was_sent=True)
+            case RefusalClass.RATE_LIMITED:
+                return self._keep_silent(text, self._rate_limit_wait_s(text), is_private=is_private)
+            case RefusalClass.FATAL if is_lockout(text):
+                return self._keep_silent(text, LOCKOUT_S, is_private=is_private)
+            case RefusalClass.FATAL if is_private and text.startswith("EAPI:"):
+                self._fatal = VenueRefused(refusal.code, text)
+                return self._fatal
+            case _:
+                return VenueRefused(refusal.code, text)
+
+    def _rate_limit_wait_s(self, text: str) -> float:
+        now_ns = self._clock.monotonic_ns()
+        self._counter.fill(now_ns)
+        until_s = throttled_until_s(text)
+        throttled_s = 0.0 if until_s is None else max(0.0, until_s - self._clock.wall_ns() / NANOS_PER_S)
+        return max(throttled_s, self._counter.wait_ns(1, now_ns) / NANOS_PER_S)
+
+    def _keep_silent(self, why: str, wait_s: float, *, is_private: bool) -> VenueUnavailable:
+        if is_private:
+            until_ns = self._clock.monotonic_ns() + int(wait_s * NANOS_PER_S)
+            self._silent_until_ns = max(self._silent_until_ns, until_ns)
+            self._silent_why = why
+        return VenueUnavailable(why, retry_after_s=wait_s)
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """Whole body, after decompression, up to the cap."""
+    chunks, length = [], 0
+    async for chunk in response.content.iter_chunked(1 << 16):
+        length += len(chunk)
+        if length > BODY_BYTES_MAX:
+            raise _NoAnswer(f"more than {BODY_BYTES_MAX} bytes", was_sent=True)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _what_it_proves(endpoint: Endpoint, error: _NoAnswer) -> VenueUnavailable | OutcomeUnknown:
+    why = f"{endpoint.value.name}: {error}"
+    if error.was_sent and not endpoint.value.may_repeat:
+        return OutcomeUnknown(why)
+    return VenueUnavailable(why, retry_after_s=error.retry_after_s)

@@ -1,0 +1,160 @@
+"""Shapes of Kraken's WebSocket v2 JSON, as msgspec decodes it: numbers stay the bytes that were sent.
+
+A field without a default must be there. Source: Kraken docs, WebSocket v2, and captured frames.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+Raw = msgspec.Raw
+ABSENT = Raw(b"")  # what is not there; msgspec knows no `Raw | None`
+
+
+class LevelShape(msgspec.Struct, gc=False):
+    """One price level of `book`."""
+
+    price: Raw
+    qty: Raw
+
+
+class BookShape(msgspec.Struct, gc=False):
+    """One book of a `book` frame."""
+
+    symbol: str
+    checksum: int
+    bids: list[LevelShape] | None = None
+    asks: list[LevelShape] | None = None
+    timestamp: str = ""
+
+
+class BookFrameShape(msgspec.Struct, gc=False):
+    """A whole `book` frame, decoded in one pass."""
+
+    channel: str
+    type: str
+    data: list[BookShape]
+
+
+class HeadShape(msgspec.Struct, gc=False):
+    """What tells the kind of any other frame; `data` stays undecoded."""
+
+    channel: str = ""
+    method: str = ""
+    type: str = ""
+    data: Raw = ABSENT
+    sequence: int | None = None
+
+
+class StatusShape(msgspec.Struct):
+    """One row of `status`."""
+
+    system: str
+
+
+class TradeShape(msgspec.Struct):
+    """One row of `trade`."""
+
+    symbol: str
+    side: str
+    price: Raw
+    qty: Raw
+    timestamp: str
+
+
+class InstrumentsShape(msgspec.Struct):
+    """The object in `instrument`; its assets are not read."""
+
+    pairs: list[Raw] = msgspec.field(default_factory=list)
+
+
+class NamedShape(msgspec.Struct):
+    """Only the name of a pair, so that pairs that are not ours need not be sound."""
+
+    symbol: str
+
+
+class PairShape(msgspec.Struct):
+    """One pair of `instrument`."""
+
+    symbol: str
+    price_increment: Raw
+    price_precision: int
+    qty_increment: Raw
+    qty_precision: int
+    qty_min: Raw
+    cost_precision: int
+    cost_min: Raw = Raw(b"0")
+    status: str = ""
+
+
+class FeeShape(msgspec.Struct):
+    """One fee of an execution."""
+
+    asset: str
+    qty: Raw
+
+
+class ExecutionShape(msgspec.Struct):
+    """One record of `executions`: nearly every field may be missing, for updates are deltas."""
+
+    order_id: str
+    exec_type: str
+    order_status: str = ""
+    cl_ord_id: str = ""
+    symbol: str = ""
+    side: str = ""
+    order_qty: Raw = ABSENT
+    limit_price: Raw = ABSENT
+    cum_qty: Raw = ABSENT
+    reason: str = ""
+    timestamp: str = ""
+    exec_id: str = ""
+    last_qty: Raw = ABSENT
+    last_price: Raw = ABSENT
+    cost: Raw = ABSENT
+    fees: list[FeeShape] | None = None
+    liquidity_ind: str = ""
+    margin: bool = False
+
+
+class ResultShape(msgspec.Struct):
+    """What we read of the result of a request."""
+
+    channel: str = ""
+    symbol: str = ""
+    depth: int | None = None
+    order_id: str = ""
+    cl_ord_id: str = ""
+
+
+class AnswerShape(msgspec.Struct):
+    """An answer to a request."""
+
+    method: str
+    success: bool = True
+    req_id: int | None = None
+    error: str = ""
+    channel: str = ""
+    symbol: str = ""
+    result: Raw = ABSENT
+    time_in: str = ""
+
+
+BOOK_FRAME_DECODER = msgspec.json.Decoder(BookFrameShape)
+HEAD_DECODER = msgspec.json.Decoder(HeadShape)
+BOOKS_DECODER = msgspec.json.Decoder(list[BookShape])
+ROWS_DECODER = msgspec.json.Decoder(list[Raw])
+STATUSES_DECODER = msgspec.json.Decoder(list[StatusShape])
+TRADE_DECODER = msgspec.json.Decoder(TradeShape)
+INSTRUMENTS_DECODER = msgspec.json.Decoder(InstrumentsShape)
+NAMED_DECODER = msgspec.json.Decoder(NamedShape)
+PAIR_DECODER = msgspec.json.Decoder(PairShape)
+EXECUTION_DECODER = msgspec.json.Decoder(ExecutionShape)
+RESULT_DECODER = msgspec.json.Decoder(ResultShape)
+ANSWER_DECODER = msgspec.json.Decoder(AnswerShape)
+
+
+def is_there(token: Raw) -> bool:
+    """Whether a field was sent with a value: null says as little as nothing."""
+    return bytes(token) not in (b"", b"null")

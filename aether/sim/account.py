@@ -1,0 +1,143 @@
+"""One account at the made Kraken: balances, holds, ledger, trades and orders. Sums are exact at every moment."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from aether.domain.values import MONEY
+from aether.sim.fees import VOLUME_WINDOW_NS
+from aether.sim.records import LedgerEntry, Order, OrderStatus, Trade
+
+_ZERO = Decimal(0)
+
+
+@dataclass(slots=True)
+class WorkingOrder:
+    """An order that the exchange works on: its picture, what is left in lots, what is held for it, and its rates."""
+
+    owner: Account
+    order: Order
+    ticks: int
+    lots_left: int
+    taker_percent: Decimal
+    maker_percent: Decimal
+    hold_asset: str
+    hold: Decimal = _ZERO
+
+    @property
+    def order_id(self) -> str:
+        """Kraken's id of the order."""
+        return self.order.order_id
+
+    def become(self, status: OrderStatus) -> Order:
+        """Take another status; the new picture."""
+        self.order = replace(self.order, status=status)
+        return self.order
+
+    def count(self, trade: Trade) -> Order:
+        """Add one fill to the totals; the new picture."""
+        order = self.order
+        self.order = replace(
+            order,
+            status="partially_filled",
+            cum_qty=MONEY.add(order.cum_qty, trade.qty),
+            cum_cost=MONEY.add(order.cum_cost, trade.cost),
+            cum_fee=MONEY.add(order.cum_fee, trade.fee),
+            trade_ids=(*order.trade_ids, trade.exec_id),
+        )
+        return self.order
+
+    def close(self, status: OrderStatus, reason: str, at_ns: int) -> Order:
+        """End the order; its last picture."""
+        self.order = replace(self.order, status=status, reason=reason, closed_ns=at_ns)
+        return self.order
+
+
+class Account:
+    """Money and orders of one client."""
+
+    __slots__ = (
+        "_by_cl_ord_id",
+        "_volume",
+        "_volume_parts",
+        "closed",
+        "held",
+        "ledger",
+        "name",
+        "open",
+        "orders",
+        "totals",
+        "trades",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.totals: dict[str, Decimal] = {}
+        self.held: dict[str, Decimal] = {}
+        self.open: dict[str, WorkingOrder] = {}
+        self.orders: dict[str, Order] = {}  # closed ones only, by order id
+        self.closed: list[Order] = []
+        self.trades: list[Trade] = []
+        self.ledger: list[LedgerEntry] = []
+        self._by_cl_ord_id: dict[str, str] = {}
+        self._volume = _ZERO
+        self._volume_parts: deque[tuple[int, Decimal]] = deque()
+
+    def total(self, asset: str) -> Decimal:
+        """All of an asset."""
+        return self.totals.get(asset, _ZERO)
+
+    def free(self, asset: str) -> Decimal:
+        """What is not held for open orders."""
+        return MONEY.subtract(self.total(asset), self.held.get(asset, _ZERO))
+
+    def post(self, entry: LedgerEntry) -> None:
+        """Take over a ledger row that was made for the present balance."""
+        expected = MONEY.subtract(MONEY.add(self.total(entry.asset), entry.amount), entry.fee)
+        assert entry.balance == expected >= 0, f"{self.name}: {entry} after {self.total(entry.asset)}"
+        self.totals[entry.asset] = entry.balance
+        self.ledger.append(entry)
+
+    def set_hold(self, working: WorkingOrder, amount: Decimal) -> None:
+        """Hold so much for an order instead of what was held."""
+        asset = working.hold_asset
+        change = MONEY.subtract(amount, working.hold)
+        self.held[asset] = MONEY.add(self.held.get(asset, _ZERO), change)
+        working.hold = amount
+
+    def admit(self, working: WorkingOrder) -> None:
+        """Count an order among the open ones."""
+        self.open[working.order_id] = working
+        if working.order.cl_ord_id is not None:
+            self._by_cl_ord_id[working.order.cl_ord_id] = working.order_id
+
+    def dismiss(self, working: WorkingOrder) -> None:
+        """Count a closed order among the closed ones and free what it held."""
+        self.set_hold(working, _ZERO)
+        del self.open[working.order_id]
+        self.orders[working.order_id] = working.order
+        self.closed.append(working.order)
+
+    def find(self, order_id: str) -> Order | None:
+        """An order by Kraken's id."""
+        working = self.open.get(order_id)
+        return working.order if working else self.orders.get(order_id)
+
+    def find_by_cl_ord_id(self, cl_ord_id: str) -> Order | None:
+        """The order that bore this id last; an open one keeps others from bearing it."""
+        order_id = self._by_cl_ord_id.get(cl_ord_id)
+        return self.find(order_id) if order_id else None
+
+    def add_trade(self, trade: Trade) -> None:
+        """Keep a trade and count its dollars as volume."""
+        self.trades.append(trade)
+        self._volume_parts.append((trade.at_ns, trade.cost))
+        self._volume = MONEY.add(self._volume, trade.cost)
+
+    def volume_30d(self, now_ns: int) -> Decimal:
+        """Dollars traded in the last 30 days."""
+        while self._volume_parts and self._volume_parts[0][0] <= now_ns - VOLUME_WINDOW_NS:
+            self._volume = MONEY.subtract(self._volume, self._volume_parts.popleft()[1])
+        return self._volume

@@ -1,0 +1,60 @@
+"""Everything behind the sandbox's doors: exchange, crowd, board and keys, moved on with the clock. No sockets here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
+
+from aether.ports import Clock
+from aether.sim.exchange import Event, Exchange
+from aether.sim.keys import KeyRing
+from aether.sim.market_board import MarketBoard
+from aether.sim.recorded import asset_pair_rows
+from aether.sim.records import LevelChanged, PublicTrade
+
+Listener: TypeAlias = Callable[[Sequence[Event], int], None]
+"""Told what happened, in order, and the time."""
+
+
+class Others(Protocol):
+    """Whoever else trades there."""
+
+    def advance(self, now_ns: int) -> None:
+        """Do all that is due by now, and let the exchange's own timers act."""
+        ...
+
+
+class Desk:
+    """One exchange with its surroundings. Whoever changed something calls `settle`, so that everybody hears of it."""
+
+    def __init__(self, exchange: Exchange, crowd: Others, board: MarketBoard, keys: KeyRing, clock: Clock) -> None:
+        self.exchange = exchange
+        self.board = board
+        self.keys = keys
+        self.pair_rows = asset_pair_rows()
+        self._crowd = crowd
+        self._clock = clock
+        self._listeners: list[Listener] = []
+
+    def now_ns(self) -> int:
+        """The exchange's time: real time, nanoseconds since 1970 UTC."""
+        return self._clock.wall_ns()
+
+    def listen(self, listener: Listener) -> None:
+        """Tell this listener of everything from now on."""
+        self._listeners.append(listener)
+
+    def settle(self) -> None:
+        """Let time pass up to now, then tell the board and all listeners what happened."""
+        now_ns = self.now_ns()
+        self._crowd.advance(now_ns)
+        events = self.exchange.drain()
+        if not events:
+            return
+        for event in events:
+            if isinstance(event, LevelChanged):
+                self.board.change_level(event)
+            elif isinstance(event, PublicTrade):
+                self.board.add_trade(event)
+        for listener in self._listeners:
+            listener(events, now_ns)

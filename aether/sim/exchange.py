@@ -1,0 +1,414 @@
+"""The made Kraken itself: accounts, price-time matching, fees, holds, statuses, dead-man timer. No I/O and no clock.
+
+Written from Kraken's documents, never from our own client. Where they leave a choice, it is the stricter one for the
+client, and said here:
+
+* Cost is rounded down to `cost_decimals`, so that the parts of an order never cost more than what is held for it; the
+  fee is computed per fill and rounded up. An order keeps the rates of its acceptance. Where the account holds less than
+  the last unit of a rounded-up fee (0.00001 USD), the fee is what is left: a balance never goes below zero.
+* An open buy holds its cost at the limit plus the taker fee, an open sell its coins (Kraken, Exchange Trading Rules).
+* An order that would trade with its own account's resting order loses its rest; the resting one stays ("Cannot trade
+  with self", Kraken support, Self trading prevention).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from itertools import islice
+from types import MappingProxyType
+
+from aether.domain.values import NANOS_PER_S
+from aether.sim.account import Account, WorkingOrder
+from aether.sim.admission import Admitted, admit, check_status
+from aether.sim.clearing import Clearing, hold_of
+from aether.sim.fees import KRAKEN_FEES, FeeSchedule
+from aether.sim.order_book import CROWD
+from aether.sim.pair_market import PairMarket
+from aether.sim.records import (
+    SYSTEM_STATUSES,
+    Book,
+    BookSide,
+    Event,
+    ExchangeRefusal,
+    Kind,
+    LedgerEntry,
+    LedgerEvent,
+    LevelChanged,
+    NewOrder,
+    Order,
+    OrderEvent,
+    OrderSide,
+    PairRules,
+    PublicTrade,
+    StatusEvent,
+    Trade,
+)
+
+__all__ = [
+    "Book",
+    "Event",
+    "Exchange",
+    "ExchangeRefusal",
+    "LedgerEntry",
+    "LedgerEvent",
+    "LevelChanged",
+    "NewOrder",
+    "Order",
+    "OrderEvent",
+    "PairRules",
+    "PublicTrade",
+    "StatusEvent",
+    "Trade",
+]
+
+
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """A move against the facing side: up to a limit, for an account's order or, where there is none, for the crowd."""
+
+    side: OrderSide
+    order_type: Kind
+    limit_ticks: int
+    working: WorkingOrder | None = None
+
+
+class Exchange:
+    """A spot exchange for USD pairs. Every change is an argument's doing; what happened is read with `drain`.
+
+    `now_ns` is the time of the call (nanoseconds since 1970 UTC). A time before the latest one known counts as the
+    latest, so that the exchange's own stamps never go backwards. Timers due by then act first.
+    """
+
+    def __init__(self, pairs: Iterable[PairRules], *, seed: int, fee_schedule: FeeSchedule = KRAKEN_FEES) -> None:
+        """`seed` draws the ids of orders, executions and ledger rows."""
+        self.fee_schedule = fee_schedule
+        self._clearing = Clearing(seed)
+        self._markets = {rules.name: PairMarket(rules, self._clearing.events.append) for rules in pairs}
+        self._accounts: dict[str, Account] = {}
+        self._resting: dict[str, WorkingOrder] = {}
+        self._dead_men: dict[str, int] = {}
+        self._system_status = "online"
+
+    # --- accounts -----------------------------------------------------------------------------------------------
+
+    def open_account(self, account: str, balances: Mapping[str, Decimal], now_ns: int) -> None:
+        """Open an account with these deposits (v2 asset names). ValueError for an open account or a bad amount."""
+        if account in self._accounts:
+            raise ValueError(f"account {account!r} is open already")
+        for asset, amount in balances.items():
+            if not amount.is_finite() or amount < 0:
+                raise ValueError(f"a deposit of {amount} {asset}")
+        self.advance(now_ns)
+        opened = self._accounts[account] = Account(account)
+        for asset, amount in balances.items():
+            self._clearing.deposit(opened, asset, amount)
+
+    def balances(self, account: str) -> dict[str, tuple[Decimal, Decimal]]:
+        """`{asset: (total, held)}`; free is total - held. All account methods raise KeyError for an unknown account."""
+        found = self._accounts[account]
+        return {asset: (total, found.held.get(asset, _ZERO)) for asset, total in found.totals.items()}
+
+    def fee_rates(self, account: str, pair: str) -> tuple[Decimal, Decimal]:
+        """`(taker_percent, maker_percent)` by this account's USD volume of the last 30 days."""
+        assert pair in self._markets, f"no pair {pair!r}"
+        return self.fee_schedule.rates(self.volume_30d(account))
+
+    def volume_30d(self, account: str) -> Decimal:
+        """USD traded by this account in the last 30 days."""
+        return self._accounts[account].volume_30d(self._clearing.now_ns)
+
+    # --- orders -------------------------------------------------------------------------------------------------
+
+    def add_order(self, account: str, new: NewOrder, now_ns: int) -> Order:
+        """Check, match and rest an order; its picture after that. Raises ExchangeRefusal, and then nothing happened."""
+        self.advance(now_ns)
+        owner = self._accounts[account]
+        market = self._markets.get(new.pair)
+        if market is None:
+            raise ExchangeRefusal("EQuery:Unknown asset pair")
+        check_status(self._system_status, market.rules.status, new)
+        admitted = admit(market, new, self._clearing.now_ns)
+        self._refuse_duplicate(owner, new)
+        working = self._working(owner, market, new, admitted)
+        _check_funds(market, working)
+        self._clearing.accept(market, working)
+        if new.post_only and market.book.facing(new.side).crosses(working.ticks):
+            self._clearing.close(working, "canceled", "Post only order")
+            return working.order
+        self._clearing.tell(working, "new")
+        self._match_and_rest(market, working)
+        market.tell_levels(self._clearing.now_ns)
+        return working.order
+
+    def cancel_order(self, account: str, order_id: str, now_ns: int) -> Order:
+        """Cancel an open order. Raises ExchangeRefusal (`EOrder:Unknown order` for one that is not open)."""
+        self.advance(now_ns)
+        owner = self._accounts[account]
+        self._refuse_cancel_in_maintenance()
+        working = owner.open.get(order_id)
+        if working is None:
+            raise ExchangeRefusal("EOrder:Unknown order")
+        if self._markets[working.order.pair].rules.status == "maintenance":
+            raise ExchangeRefusal("EService:Unavailable")
+        self._cancel(working, "User requested")
+        return working.order
+
+    def cancel_all(self, account: str, now_ns: int) -> int:
+        """Cancel all open orders of the account; how many there were. Raises ExchangeRefusal in maintenance."""
+        self.advance(now_ns)
+        self._refuse_cancel_in_maintenance()
+        return self._cancel_all(self._accounts[account], "User requested")
+
+    def set_dead_man(self, account: str, timeout_s: int, now_ns: int) -> int | None:
+        """Cancel all of the account's orders after so many seconds, unless called again; 0 switches it off.
+
+        Returns the trigger time in nanoseconds, None when off. (Kraken docs, Cancel All Orders After X: less than a
+        day.) Raises ExchangeRefusal.
+        """
+        self.advance(now_ns)
+        assert account in self._accounts, f"no account {account!r}"
+        if not 0 <= timeout_s < 86_400:
+            raise ExchangeRefusal("EGeneral:Invalid arguments:timeout")
+        self._dead_men.pop(account, None)
+        if timeout_s == 0:
+            return None
+        self._dead_men[account] = self._clearing.now_ns + timeout_s * NANOS_PER_S
+        return self._dead_men[account]
+
+    def find_order(self, account: str, *, order_id: str | None = None, cl_ord_id: str | None = None) -> Order | None:
+        """An order, open or closed; by `cl_ord_id` the open one, else the latest that bore it."""
+        owner = self._accounts[account]
+        if order_id is not None:
+            return owner.find(order_id)
+        return owner.find_by_cl_ord_id(cl_ord_id) if cl_ord_id is not None else None
+
+    def open_orders(self, account: str) -> list[Order]:
+        """Open orders, oldest first."""
+        return [working.order for working in self._accounts[account].open.values()]
+
+    def closed_orders(self, account: str) -> list[Order]:
+        """Filled, cancelled and expired orders, newest closing first."""
+        return self._accounts[account].closed[::-1]
+
+    def trades(self, account: str) -> list[Trade]:
+        """The account's own trades, oldest first."""
+        return list(self._accounts[account].trades)
+
+    def ledgers(self, account: str) -> list[LedgerEntry]:
+        """The account's ledger rows, oldest first."""
+        return list(self._accounts[account].ledger)
+
+    # --- market -------------------------------------------------------------------------------------------------
+
+    @property
+    def pairs(self) -> Mapping[str, PairRules]:
+        """Rules by v2 name; `status` in them is the pair's status now."""
+        return MappingProxyType({name: market.rules for name, market in self._markets.items()})
+
+    @property
+    def system_status(self) -> str:
+        """`online`, `post_only`, `cancel_only` or `maintenance`."""
+        return self._system_status
+
+    def set_system_status(self, status: str) -> None:
+        """Change what the whole exchange allows (Kraken docs, WebSocket v2 status)."""
+        assert status in SYSTEM_STATUSES, f"no system status {status!r}"
+        self._system_status = status
+        self._clearing.events.append(StatusEvent(None, status))
+
+    def set_pair_status(self, pair: str, status: str) -> None:
+        """Change what one pair allows (Kraken docs, WebSocket v2 instrument)."""
+        market = self._markets[pair]
+        market.rules = replace(market.rules, status=status)
+        self._clearing.events.append(StatusEvent(pair, status))
+
+    def book(self, pair: str, depth: int = 1000) -> Book:
+        """Aggregated levels, best first, at most `depth` on each side. Raises KeyError for an unknown pair."""
+        market = self._markets[pair]
+        return Book(pair, market.levels(market.book.bids, depth), market.levels(market.book.asks, depth))
+
+    def top(self, pair: str, depth: int) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
+        """Bids and asks as `(ticks, lots)`, best first, at most `depth` each. Raises KeyError for an unknown pair."""
+        book = self._markets[pair].book
+        return tuple(islice(book.bids.levels(), depth)), tuple(islice(book.asks.levels(), depth))
+
+    def last_trade_price(self, pair: str) -> Decimal | None:
+        """Price of the latest public trade, None before the first."""
+        market = self._markets[pair]
+        return None if market.last_ticks is None else market.price(market.last_ticks)
+
+    def public_trades(self, pair: str) -> list[PublicTrade]:
+        """The newest 1000 public trades, oldest first."""
+        return list(self._markets[pair].public_trades)
+
+    # --- the crowd ----------------------------------------------------------------------------------------------
+
+    def set_level(self, pair: str, side: BookSide, price: Decimal, qty: Decimal, now_ns: int) -> None:
+        """Make the crowd's own quantity at this price `qty` (0 takes it away).
+
+        A smaller quantity keeps its place in the queue. Where it would cross, the crowd's own opposite levels give
+        way and accounts' orders are taken first; the rest rests. Does nothing while the exchange or the pair does not
+        match.
+        """
+        self.advance(now_ns)
+        market = self._markets[pair]
+        if not self._is_matching(market):
+            return
+        ticks, lots = _on_grid(market, price, qty)
+        taking = Taking("buy" if side == "bid" else "sell", "limit", ticks)
+        facing = market.book.facing(taking.side)
+        if lots and facing.crosses(ticks):
+            market.withdraw_crowd(facing, ticks, also_at_limit=True)
+            lots = self._take(market, taking, lots)
+        market.set_crowd(market.book.half(side), ticks, lots)
+        market.tell_levels(self._clearing.now_ns)
+
+    def crowd_levels(self, pair: str, side: BookSide) -> list[tuple[int, int]]:
+        """The crowd's own levels as `(ticks, lots)`, best first."""
+        half = self._markets[pair].book.half(side)
+        return [(ticks, lots) for order_id, ticks, lots in half.orders() if order_id == CROWD]
+
+    def crowd_trade(self, pair: str, side: OrderSide, price: Decimal, qty: Decimal, now_ns: int) -> None:
+        """Let the crowd take exactly `qty` at `price` or better. `side` is the taker's.
+
+        The crowd's own better levels give way; then whoever rests there is filled by price and time, the crowd's own
+        level at `price` in its place in the queue; what is still missing trades with the crowd at `price`. Does nothing
+        while the exchange or the pair does not match.
+        """
+        self.advance(now_ns)
+        market = self._markets[pair]
+        if not self._is_matching(market):
+            return
+        ticks, lots = _on_grid(market, price, qty)
+        market.withdraw_crowd(market.book.facing(side), ticks, also_at_limit=False)
+        missing = self._take(market, Taking(side, "limit", ticks), lots)
+        if missing:
+            market.record_trade(side, ticks, missing, "limit", self._clearing.now_ns)
+        market.tell_levels(self._clearing.now_ns)
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def advance(self, now_ns: int) -> None:
+        """Let time pass: dead-man timers that are due act at their own times, or when maintenance is over."""
+        while self._dead_men and self._system_status != "maintenance":
+            trigger_ns, account = min((at_ns, name) for name, at_ns in self._dead_men.items())
+            if trigger_ns > now_ns:
+                break
+            self._clearing.now_ns = max(self._clearing.now_ns, trigger_ns)
+            del self._dead_men[account]
+            self._cancel_all(self._accounts[account], "Cancel all orders after timeout")
+        self._clearing.now_ns = max(self._clearing.now_ns, now_ns)
+
+    def drain(self) -> list[Event]:
+        """All events since the last call, in the order in which they happened. Whoever runs the exchange calls this."""
+        events = self._clearing.events.copy()
+        self._clearing.events.clear()
+        return events
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _refuse_duplicate(self, owner: Account, new: NewOrder) -> None:
+        bearer = owner.find_by_cl_ord_id(new.cl_ord_id) if new.cl_ord_id is not None else None
+        if bearer is not None and bearer.is_open:
+            raise ExchangeRefusal("EOrder:cl_ord_id already in use")
+
+    def _refuse_cancel_in_maintenance(self) -> None:
+        if self._system_status == "maintenance":
+            raise ExchangeRefusal("EService:Unavailable")
+
+    def _working(self, owner: Account, market: PairMarket, new: NewOrder, admitted: Admitted) -> WorkingOrder:
+        order = Order(
+            order_id=self._clearing.new_id("O"),
+            account=owner.name,
+            pair=new.pair,
+            side=new.side,
+            order_type=new.order_type,
+            qty=market.qty(admitted.lots),
+            limit_price=new.limit_price,
+            time_in_force=new.time_in_force,
+            post_only=new.post_only,
+            cl_ord_id=new.cl_ord_id,
+            userref=new.userref,
+            deadline_ns=new.deadline_ns,
+            status="pending_new",
+            opened_ns=self._clearing.now_ns,
+        )
+        taker_percent, maker_percent = self.fee_schedule.rates(owner.volume_30d(self._clearing.now_ns))
+        asset = market.rules.quote if new.side == "buy" else market.rules.base
+        return WorkingOrder(owner, order, admitted.limit_ticks, admitted.lots, taker_percent, maker_percent, asset)
+
+    def _match_and_rest(self, market: PairMarket, working: WorkingOrder) -> None:
+        order = working.order
+        self._take(market, Taking(order.side, order.order_type, working.ticks, working), working.lots_left)
+        if not working.lots_left:
+            return
+        if market.book.facing(order.side).crosses(working.ticks):
+            self._clearing.close(working, "canceled", "Cannot trade with self")
+        elif order.order_type == "market":
+            self._clearing.close(working, "canceled", "Market price protection")
+        elif order.time_in_force == "ioc":
+            self._clearing.close(working, "canceled", "Immediate or cancel")
+        else:
+            market.rest(market.book.resting(order.side), order.order_id, working.ticks, working.lots_left)
+            self._resting[order.order_id] = working
+
+    def _take(self, market: PairMarket, taking: Taking, lots: int) -> int:
+        """Trade up to `lots` against the facing side, best price and oldest order first; the lots left over.
+
+        Stops where the taker would meet its own account's order.
+        """
+        facing = market.book.facing(taking.side)
+        while lots and facing.crosses(taking.limit_ticks):
+            ticks, maker_id, resting = facing.front()
+            maker = self._resting.get(maker_id)
+            if maker and taking.working and maker.owner is taking.working.owner:
+                break
+            part = min(lots, resting)
+            lots -= part
+            market.reduce(facing, maker_id, ticks, part)
+            public = market.record_trade(taking.side, ticks, part, taking.order_type, self._clearing.now_ns)
+            if maker:
+                self._clearing.fill(market, maker, public, "m")
+                if not maker.lots_left:
+                    del self._resting[maker_id]
+            if taking.working:
+                self._clearing.fill(market, taking.working, public, "t")
+        return lots
+
+    def _cancel_all(self, owner: Account, reason: str) -> int:
+        working_orders = list(owner.open.values())
+        for working in working_orders:
+            self._cancel(working, reason)
+        return len(working_orders)
+
+    def _cancel(self, working: WorkingOrder, reason: str) -> None:
+        market = self._markets[working.order.pair]
+        half = market.book.resting(working.order.side)
+        market.reduce(half, working.order_id, working.ticks, working.lots_left)
+        del self._resting[working.order_id]
+        self._clearing.close(working, "canceled", reason)
+        market.tell_levels(self._clearing.now_ns)
+
+    def _is_matching(self, market: PairMarket) -> bool:
+        return self._system_status == "online" and market.rules.status in ("online", "limit_only")
+
+
+def _check_funds(market: PairMarket, working: WorkingOrder) -> None:
+    needed = hold_of(market, working)
+    if working.order.order_type == "market" and working.order.side == "buy":
+        needed = market.most_for(working.lots_left, working.ticks, working.taker_percent)
+    if needed > working.owner.free(working.hold_asset):
+        raise ExchangeRefusal("EOrder:Insufficient funds")
+
+
+def _on_grid(market: PairMarket, price: Decimal, qty: Decimal) -> tuple[int, int]:
+    ticks, lots = market.ticks(price), market.lots(qty)
+    assert ticks is not None, f"{price} is off the tick of {market.rules.name}"
+    assert lots is not None, f"{qty} is off the lot of {market.rules.name}"
+    assert ticks > 0 <= lots, f"{price} and {qty}"
+    return ticks, lots

@@ -1,0 +1,95 @@
+"""Kraken's REST: path, headers and body in, JSON text out. Every refusal is HTTP 200 with an `error` list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from urllib.parse import parse_qsl
+
+from aether.sim.desk import Desk
+from aether.sim.exchange import ExchangeRefusal
+from aether.sim.rest_private import READING
+from aether.sim.rest_public import PUBLIC
+from aether.sim.rest_trading import ACTING
+from aether.sim.wire import MalformedText, decode, encode
+
+FIELDS_MAX = 200
+_PRIVATE = READING | ACTING
+
+
+class RestApi:
+    """Answers requests at one desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def public(self, method: str, query: Mapping[str, str]) -> str:
+        """Answer `GET /0/public/METHOD`."""
+        handler = PUBLIC.get(method)
+        if handler is None:
+            return refusal("EGeneral:Unknown method")
+        self._desk.settle()
+        try:
+            return _answer(handler(self._desk, query))
+        except ExchangeRefusal as refused:
+            return refusal(refused.text)
+
+    def private(self, path: str, headers: Mapping[str, str], body: bytes) -> str:
+        """Answer `POST path`, `/0/private/METHOD`, if key, signature and nonce are good."""
+        desk = self._desk
+        handler = _PRIVATE.get(path.rpartition("/")[2])
+        desk.settle()
+        try:
+            form = read_form(headers.get("Content-Type", ""), body)
+            key, sign = headers.get("API-Key", ""), headers.get("API-Sign", "")
+            account = desk.keys.check(path, body, key=key, sign=sign, nonce=form.get("nonce", ""))
+            if handler is None:
+                return refusal("EGeneral:Unknown method")
+            return _answer(handler(desk, account, form))
+        except ExchangeRefusal as refused:
+            return refusal(refused.text)
+        finally:
+            desk.settle()
+
+
+def refusal(text: str) -> str:
+    """Kraken's envelope of a refused request."""
+    return encode({"error": [text]})
+
+
+def _answer(result: object) -> str:
+    return encode({"error": [], "result": result})
+
+
+def read_form(content_type: str, body: bytes) -> dict[str, str]:
+    """Fields of a body, form or JSON, as text. Raises ExchangeRefusal for what is neither."""
+    if content_type.partition(";")[0].strip().lower() == "application/json":
+        return _json_form(body)
+    try:
+        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict")
+    except ValueError as error:
+        raise ExchangeRefusal("EAPI:Bad request") from error
+    return dict(pairs)
+
+
+def _json_form(body: bytes) -> dict[str, str]:
+    try:
+        fields = decode(body)
+    except MalformedText as error:
+        raise ExchangeRefusal("EAPI:Bad request") from error
+    if not isinstance(fields, dict):
+        raise ExchangeRefusal("EAPI:Bad request")
+    return {name: _field_text(name, value) for name, value in fields.items() if value is not None}
+
+
+def _field_text(name: str, value: object) -> str:
+    """A JSON value as the form would have it. No endpoint here takes lists or objects."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | Decimal):
+        text = str(value)
+    elif isinstance(value, str):
+        text = value
+    else:
+        raise ExchangeRefusal(f"EGeneral:Invalid arguments:{name}")
+    return text

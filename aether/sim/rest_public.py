@@ -1,0 +1,216 @@
+"""Kraken's public REST endpoints, answered from the desk. Each handler takes the query and returns `result`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+from aether.domain.values import NANOS_PER_S, ZERO
+from aether.sim.assets import ASSETS, Asset, find_asset
+from aether.sim.desk import Desk
+from aether.sim.exchange import ExchangeRefusal, PairRules
+from aether.sim.market_board import INTERVALS_MINUTES, Candle, Figures
+from aether.sim.order_form import bad_argument
+from aether.sim.records import BookSide, PublicTrade
+from aether.sim.wire import digits, epoch, number, rfc1123, rfc3339
+
+Query = Mapping[str, str]
+Handler = Callable[[Desk, Query], object]
+
+_BOOK_QTY_DECIMALS = 3  # REST `Depth` and `Ticker` round quantities of levels, unlike the WebSocket book
+
+# Kraken REST `AssetPairs`, parameter `info`: which fields of a row each kind of answer has.
+_INFO_FIELDS = {
+    "leverage": ("leverage_buy", "leverage_sell"),
+    "fees": ("fees", "fees_maker", "fee_volume_currency"),
+    "margin": ("margin_call", "margin_stop"),
+}
+
+
+def find_pair(desk: Desk, text: str) -> PairRules:
+    """The pair called by key, altname or v2 name. Raises ExchangeRefusal for any other text."""
+    for rules in desk.exchange.pairs.values():
+        if text in (rules.key, rules.altname, rules.name):
+            return rules
+    raise ExchangeRefusal("EQuery:Unknown asset pair")
+
+
+def answer_key(rules: PairRules, asked: str, query: Query) -> str:
+    """What the answer is keyed by: the canonical key, or the v2 name where that was asked for."""
+    return rules.name if asked == rules.name or query.get("assetVersion") == "1" else rules.key
+
+
+def server_time(desk: Desk, _: Query) -> object:
+    """`Time`."""
+    now_ns = desk.now_ns()
+    return {"unixtime": now_ns // NANOS_PER_S, "rfc1123": rfc1123(now_ns)}
+
+
+def system_status(desk: Desk, _: Query) -> object:
+    """`SystemStatus`."""
+    status = desk.exchange.system_status
+    return {"status": status, "timestamp": rfc3339(desk.now_ns(), 0), "upcoming_maintenance": [], "emergency": []}
+
+
+def assets(_: Desk, query: Query) -> object:
+    """`Assets`."""
+    if query.get("aclass", "currency") != "currency":
+        return {}
+    wanted = [_asset(text) for text in query["asset"].split(",")] if query.get("asset") else ASSETS
+    by_name = query.get("assetVersion") == "1"
+    return {asset.name if by_name else asset.asset_id: _asset_row(asset) for asset in wanted}
+
+
+def asset_pairs(desk: Desk, query: Query) -> object:
+    """`AssetPairs`: the recorded rows, with the status of now."""
+    info = query.get("info", "info")
+    if info != "info" and info not in _INFO_FIELDS:
+        raise bad_argument("info")
+    asked = query["pair"].split(",") if query.get("pair") else [rules.key for rules in desk.exchange.pairs.values()]
+    rows: dict[str, object] = {}
+    for text in asked:
+        rules = find_pair(desk, text)
+        row = dict(desk.pair_rows[rules.key]) | {"status": rules.status}
+        if query.get("assetVersion") == "1":
+            row |= {"base": rules.base, "quote": rules.quote}
+        if info != "info":
+            row = {field: row[field] for field in _INFO_FIELDS[info] if field in row}
+        rows[answer_key(rules, text, query)] = row
+    return rows
+
+
+def ticker(desk: Desk, query: Query) -> object:
+    """`Ticker`."""
+    asked = query["pair"].split(",") if query.get("pair") else [rules.key for rules in desk.exchange.pairs.values()]
+    pairs = [(text, find_pair(desk, text)) for text in asked]
+    return {answer_key(rules, text, query): _ticker_row(desk, rules) for text, rules in pairs}
+
+
+def ohlc(desk: Desk, query: Query) -> object:
+    """`OHLC`: up to 720 candles and the running one; `last` is the opening of the newest complete one."""
+    rules = find_pair(desk, query.get("pair", ""))
+    minutes = query.get("interval") or "1"
+    if minutes not in map(str, INTERVALS_MINUTES):
+        raise bad_argument("interval")
+    since_s = _since(query, 12)
+    candles = desk.board.candles(rules.name, int(minutes), desk.now_ns())
+    rows = [_candle_row(candle, rules) for candle in candles if candle.open_s > since_s]
+    last_s = candles[-2].open_s if len(candles) > 1 else since_s
+    return {answer_key(rules, query["pair"], query): rows, "last": last_s}
+
+
+def depth(desk: Desk, query: Query) -> object:
+    """`Depth`: price, quantity and the second of the last change of each level."""
+    rules = find_pair(desk, query.get("pair", ""))
+    text = query.get("count") or "100"
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 500):
+        raise bad_argument("count")
+    book = desk.exchange.book(rules.name, int(text))
+    sides: dict[BookSide, tuple[tuple[Decimal, Decimal], ...]] = {"ask": book.asks, "bid": book.bids}
+    rows = {
+        f"{side}s": [
+            [_price(price, rules), digits(qty, _BOOK_QTY_DECIMALS), desk.board.level_s(rules.name, side, price)]
+            for price, qty in levels
+        ]
+        for side, levels in sides.items()
+    }
+    return {answer_key(rules, query["pair"], query): rows}
+
+
+def trades(desk: Desk, query: Query) -> object:
+    """`Trades`: the newest, or the oldest after `since` (nanoseconds); `last` is the next `since`."""
+    rules = find_pair(desk, query.get("pair", ""))
+    text = query.get("count") or "1000"
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 1000):
+        raise bad_argument("count")
+    count, known = int(text), desk.exchange.public_trades(rules.name)
+    since_ns = _since(query, 20)
+    page = _after(known, since_ns, count) if query.get("since") else known[-count:]
+    last_ns = page[-1].at_ns if page else since_ns
+    return {answer_key(rules, query["pair"], query): [_trade_row(trade, rules) for trade in page], "last": str(last_ns)}
+
+
+def _after(known: list[PublicTrade], since_ns: int, count: int) -> list[PublicTrade]:
+    newer = [trade for trade in known if trade.at_ns > since_ns]
+    # Trades of one moment stay on one page: `last` could not tell them apart.
+    return [trade for trade in newer if trade.at_ns <= newer[min(count, len(newer)) - 1].at_ns]
+
+
+def _since(query: Query, digits_max: int) -> int:
+    text = query.get("since") or "0"
+    if not (text.isascii() and text.isdigit() and len(text) <= digits_max):
+        raise bad_argument("since")
+    return int(text)
+
+
+def _asset(text: str) -> Asset:
+    asset = find_asset(text)
+    if asset is None:
+        raise ExchangeRefusal("EQuery:Unknown asset")
+    return asset
+
+
+def _asset_row(asset: Asset) -> object:
+    return {
+        "aclass": "currency",
+        "altname": asset.altname,
+        "decimals": asset.decimals,
+        "display_decimals": asset.display_decimals,
+        "collateral_value": number(asset.collateral, 2),
+        "status": "enabled",
+        "margin_rate": str(asset.margin_rate),
+    }
+
+
+def _price(price: Decimal, rules: PairRules) -> str:
+    """Prices of levels and trades have the five decimals of the cost on REST, those of candles the pair's own."""
+    return digits(price, rules.cost_decimals)
+
+
+def _candle_row(candle: Candle, rules: PairRules) -> list[object]:
+    prices = (candle.open, candle.high, candle.low, candle.close, candle.vwap)
+    texts = [digits(price, rules.price_decimals) for price in prices]
+    return [candle.open_s, *texts, digits(candle.volume, rules.qty_decimals), candle.count]
+
+
+def _trade_row(trade: PublicTrade, rules: PairRules) -> list[object]:
+    price, qty = _price(trade.price, rules), digits(trade.qty, rules.qty_decimals)
+    return [price, qty, epoch(trade.at_ns, 7), trade.side[0], trade.order_type[0], "", trade.trade_id]
+
+
+def _ticker_row(desk: Desk, rules: PairRules) -> object:
+    now_ns, book = desk.now_ns(), desk.exchange.book(rules.name, 1)
+    newest = desk.exchange.public_trades(rules.name)[-1:]
+    last = desk.exchange.last_trade_price(rules.name) or ZERO
+    empty = Figures(last, last, last, last, ZERO, 0)
+    today = desk.board.today(rules.name, now_ns) or empty
+    day = desk.board.last_day(rules.name, now_ns) or empty
+    spans = (today, day)
+    return {
+        "a": _level(book.asks, rules),
+        "b": _level(book.bids, rules),
+        "c": [_price(last, rules), digits(newest[0].qty if newest else ZERO, rules.qty_decimals)],
+        "v": [digits(span.volume, rules.qty_decimals) for span in spans],
+        "p": [_price(span.vwap, rules) for span in spans],
+        "t": [span.count for span in spans],
+        "l": [_price(span.low, rules) for span in spans],
+        "h": [_price(span.high, rules) for span in spans],
+        "o": _price(today.open, rules),
+    }
+
+
+def _level(levels: tuple[tuple[Decimal, Decimal], ...], rules: PairRules) -> list[str]:
+    price, qty = levels[0] if levels else (ZERO, ZERO)
+    return [_price(price, rules), str(int(qty)), digits(qty, _BOOK_QTY_DECIMALS)]
+
+
+PUBLIC: dict[str, Handler] = {
+    "Time": server_time,
+    "SystemStatus": system_status,
+    "Assets": assets,
+    "AssetPairs": asset_pairs,
+    "Ticker": ticker,
+    "OHLC": ohlc,
+    "Depth": depth,
+    "Trades": trades,
+}

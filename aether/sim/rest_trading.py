@@ -1,0 +1,72 @@
+"""Kraken's private REST endpoints that act: add and cancel orders, and the dead man's switch."""
+
+from __future__ import annotations
+
+from aether.sim.desk import Desk
+from aether.sim.dry_run import check_order
+from aether.sim.exchange import ExchangeRefusal
+from aether.sim.order_form import bad_argument, rest_order, whole
+from aether.sim.rest_private import Form, Handler
+from aether.sim.rest_public import find_pair
+from aether.sim.rest_records import order_text
+from aether.sim.wire import rfc3339
+
+
+def add_order(desk: Desk, account: str, form: Form) -> object:
+    """`AddOrder`. With `validate` the order is checked and described, and has no txid."""
+    rules, now_ns = find_pair(desk, form.get("pair", "")), desk.now_ns()
+    new = rest_order(rules.name, form, now_ns)
+    descr = {"order": order_text(new, rules)}
+    if form.get("validate", "false").lower() in ("true", "1"):
+        check_order(desk.exchange, account, new, now_ns)
+        return {"descr": descr}
+    return {"descr": descr, "txid": [desk.exchange.add_order(account, new, now_ns).order_id]}
+
+
+def cancel_order(desk: Desk, account: str, form: Form) -> object:
+    """`CancelOrder` by txid, by userref (which may name several) or by cl_ord_id."""
+    ids = _orders_named(desk, account, form)
+    for order_id in ids:
+        desk.exchange.cancel_order(account, order_id, desk.now_ns())
+    return {"count": len(ids)}
+
+
+def cancel_all(desk: Desk, account: str, _form: Form) -> object:
+    """`CancelAll`."""
+    return {"count": desk.exchange.cancel_all(account, desk.now_ns())}
+
+
+def cancel_all_after(desk: Desk, account: str, form: Form) -> object:
+    """`CancelAllOrdersAfter`: times in whole seconds, the trigger time `0` when switched off."""
+    return dead_man(desk, account, whole(form.get("timeout", ""), "timeout"))
+
+
+def dead_man(desk: Desk, account: str, timeout_s: int) -> dict[str, str]:
+    """Set or switch off (0) the dead man's switch; the answer of both doors. Raises ExchangeRefusal."""
+    now_ns = desk.now_ns()
+    trigger_ns = desk.exchange.set_dead_man(account, timeout_s, now_ns)
+    return {"currentTime": rfc3339(now_ns, 0), "triggerTime": "0" if trigger_ns is None else rfc3339(trigger_ns, 0)}
+
+
+def _orders_named(desk: Desk, account: str, form: Form) -> list[str]:
+    text, cl_ord_id = form.get("txid", ""), form.get("cl_ord_id", "")
+    if bool(text) == bool(cl_ord_id):
+        raise bad_argument("txid")
+    if text and not text.lstrip("-").isdigit():
+        return [text]
+    found = [
+        order.order_id
+        for order in desk.exchange.open_orders(account)
+        if (order.cl_ord_id == cl_ord_id if cl_ord_id else order.userref == whole(text, "txid"))
+    ]
+    if not found:
+        raise ExchangeRefusal("EOrder:Unknown order")
+    return found
+
+
+ACTING: dict[str, Handler] = {
+    "AddOrder": add_order,
+    "CancelOrder": cancel_order,
+    "CancelAll": cancel_all,
+    "CancelAllOrdersAfter": cancel_all_after,
+}

@@ -1,0 +1,208 @@
+"""The `OrderVenue` port over the made Kraken, in process: paper, back-test and fault test send their orders here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+
+from aether.domain.effects import AskAccount, CancelOrder, SubmitOrder
+from aether.domain.errors import VenueUnavailable
+from aether.domain.inputs import (
+    AccountSeen,
+    AccountUnavailable,
+    CancelAnswered,
+    FeesSeen,
+    FillReported,
+    OrderReported,
+    PrivateStreamLive,
+    SubmitAccepted,
+    SubmitRefused,
+    SubmitUnknown,
+)
+from aether.domain.instruments import Side
+from aether.domain.orders import AssetAmount, AssetBalance, Execution, Liquidity, OrderReport, VenueStatus
+from aether.domain.spot_gate import SpotGate
+from aether.domain.values import Price, Qty, Symbol, Usd
+from aether.ports import Clock, Put
+from aether.sim.exchange import Event, ExchangeRefusal, NewOrder, Order, OrderEvent, Trade
+from aether.sim.world import SimWorld
+
+ACCOUNT_VIEWS = ("balances", "executions", "open", "closed", "trades")
+_UNAVAILABLE = "EService:Unavailable"
+
+# Texts after which an order may live all the same (Kraken docs, Spot Error Messages: check open orders first).
+_UNKNOWN_OUTCOMES = ("EService:Deadline elapsed", _UNAVAILABLE)
+
+_REFUSAL_CODES = (
+    ("EOrder:Insufficient funds", "venue_funds"),
+    ("EGeneral:Invalid arguments:volume minimum not met", "venue_minimum"),
+    ("EOrder:Cost minimum not met", "venue_minimum"),
+    ("EOrder:Tick size check failed", "venue_tick"),
+    ("EOrder:Post only order", "venue_post_only"),
+    ("EOrder:cl_ord_id already in use", "venue_duplicate"),
+    ("EService:Market in ", "venue_status"),
+    ("EGeneral:Invalid arguments", "venue_invalid"),
+    ("EOrder:Invalid", "venue_invalid"),
+    ("EQuery:", "venue_invalid"),
+)
+
+
+class SimVenue:
+    """One account of the world's exchange. Requests and answers each take up to `latency_ms`, drawn from `seed`.
+
+    Executions are told when they happen, so they may come before the answer to the order, as on Kraken.
+    """
+
+    def __init__(
+        self, world: SimWorld, gate: SpotGate, account: str, clock: Clock, *, latency_ms: int = 0, seed: int = 0
+    ) -> None:
+        self._world = world
+        self._gate = gate
+        self._account = account
+        self._clock = clock
+        self._latency_ms = latency_ms
+        self._random = Random(seed)  # noqa: S311 - a made network, no secret
+        self._connections = 0
+
+    async def run(self, put: Put) -> None:
+        """Hear of the account until cancelled: its open orders, PrivateStreamLive, then every report."""
+
+        def hear(events: Sequence[Event]) -> None:
+            for event in events:
+                if isinstance(event, OrderEvent) and event.order.account == self._account:
+                    put(self._heard(event))
+
+        self._world.listen(hear)
+        try:
+            for order in self._world.exchange.open_orders(self._account):
+                put(OrderReported(self._report(order, order.opened_ns), "executions"))
+            self._connections += 1
+            put(PrivateStreamLive(self._connections))
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self._world.ignore(hear)
+
+    async def submit(self, order: SubmitOrder) -> SubmitAccepted | SubmitRefused | SubmitUnknown:
+        """Send this order once. A text that proves nothing comes back as SubmitUnknown; nothing is raised."""
+        await self._travel()
+        now_ns = self._world.catch_up()
+        try:
+            accepted = self._world.exchange.add_order(self._account, _new_order(order), now_ns)
+        except ExchangeRefusal as refusal:
+            await self._travel()
+            if refusal.text in _UNKNOWN_OUTCOMES:
+                return SubmitUnknown(order.cl_ord_id, refusal.text)
+            return SubmitRefused(order.cl_ord_id, _refusal_code(refusal.text), refusal.text)
+        self._world.publish()
+        await self._travel()
+        return SubmitAccepted(order.cl_ord_id, accepted.order_id)
+
+    async def cancel(self, cancel: CancelOrder) -> CancelAnswered:
+        """Ask for a cancel; nothing is raised."""
+        await self._travel()
+        now_ns = self._world.catch_up()
+        try:
+            self._world.exchange.cancel_order(self._account, cancel.order_id, now_ns)
+        except ExchangeRefusal as refusal:
+            await self._travel()
+            return CancelAnswered(cancel.cl_ord_id, done=False, text=refusal.text)
+        self._world.publish()
+        await self._travel()
+        return CancelAnswered(cancel.cl_ord_id, done=True, text="")
+
+    async def account(self, ask: AskAccount) -> AccountSeen | AccountUnavailable:
+        """All views of the account, `closed` and `trades` back to `ask.since_ns`; nothing is raised."""
+        asked_ns = self._clock.wall_ns()
+        await self._travel()
+        self._world.catch_up()
+        exchange = self._world.exchange
+        if exchange.system_status == "maintenance":
+            return AccountUnavailable(_UNAVAILABLE)
+        balances = exchange.balances(self._account).items()
+        open_orders = exchange.open_orders(self._account)
+        closed = [(order, order.closed_ns or 0) for order in exchange.closed_orders(self._account)]
+        trades = exchange.trades(self._account)
+        await self._travel()
+        return AccountSeen(
+            asked_ns=asked_ns,
+            answered_ns=self._clock.wall_ns(),
+            since_ns=ask.since_ns,
+            views=ACCOUNT_VIEWS,
+            balances=tuple(AssetBalance(asset, total, held) for asset, (total, held) in balances),
+            open_orders=tuple(self._report(order, order.opened_ns) for order in open_orders),
+            closed_orders=tuple(self._report(order, ended) for order, ended in closed if ended >= ask.since_ns),
+            fills=tuple(self._execution(trade) for trade in trades if trade.at_ns >= ask.since_ns),
+            live_cl_ord_ids=tuple(order.cl_ord_id for order in open_orders if order.cl_ord_id is not None),
+        )
+
+    async def fees(self, symbols: Sequence[Symbol]) -> tuple[FeesSeen, ...]:
+        """The account's own rates. Raises VenueUnavailable in maintenance."""
+        await self._travel()
+        exchange = self._world.exchange
+        if exchange.system_status == "maintenance":
+            raise VenueUnavailable(_UNAVAILABLE, retry_after_s=5.0)
+        rates = [(symbol, exchange.fee_rates(self._account, symbol)) for symbol in symbols]
+        await self._travel()
+        return tuple(FeesSeen(symbol, taker * 100, maker * 100) for symbol, (taker, maker) in rates)
+
+    async def _travel(self) -> None:
+        if self._latency_ms:
+            await asyncio.sleep(self._random.randint(0, self._latency_ms) / 1000)
+
+    def _heard(self, event: OrderEvent) -> OrderReported | FillReported:
+        if event.trade is not None:
+            return FillReported(self._execution(event.trade), "executions")
+        return OrderReported(self._report(event.order, event.at_ns), "executions")
+
+    def _report(self, order: Order, at_ns: int) -> OrderReport:
+        return OrderReport(
+            order_id=order.order_id,
+            cl_ord_id=order.cl_ord_id,
+            name=order.pair,
+            symbol=self._gate.wire(order.pair),
+            side=Side(order.side),
+            qty=Qty(order.qty),
+            limit_price=None if order.limit_price is None else Price(order.limit_price),
+            status=VenueStatus(order.status),
+            cum_qty=Qty(order.cum_qty),
+            reason=order.reason,
+            venue_ns=at_ns,
+        )
+
+    def _execution(self, trade: Trade) -> Execution:
+        return Execution(
+            exec_id=trade.exec_id,
+            order_id=trade.order_id,
+            cl_ord_id=trade.cl_ord_id,
+            name=trade.pair,
+            symbol=self._gate.wire(trade.pair),
+            side=Side(trade.side),
+            qty=Qty(trade.qty),
+            price=Price(trade.price),
+            cost=Usd(trade.cost),
+            fees=(AssetAmount(self._world.exchange.pairs[trade.pair].quote, trade.fee),),
+            liquidity=Liquidity.MAKER if trade.liquidity == "m" else Liquidity.TAKER,
+            venue_ns=trade.at_ns,
+        )
+
+
+def _new_order(order: SubmitOrder) -> NewOrder:
+    return NewOrder(
+        pair=order.symbol,
+        side=order.side.value,
+        order_type=order.order_type.value,
+        qty=order.qty.coins,
+        limit_price=None if order.limit_price is None else order.limit_price.usd_per_coin,
+        time_in_force=order.time_in_force.value,
+        post_only=order.post_only,
+        cl_ord_id=order.cl_ord_id,
+        deadline_ns=order.deadline_ns,
+    )
+
+
+def _refusal_code(text: str) -> str:
+    for start, code in _REFUSAL_CODES:
+        if text.startswith(start):
+            return code
+    return "venue_other"

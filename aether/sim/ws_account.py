@@ -1,0 +1,90 @@
+"""Who listens to which account: the executions and balances channels, each subscription with its own sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from aether.sim import account_frames
+from aether.sim.desk import Desk
+from aether.sim.exchange import Event, LedgerEvent, OrderEvent
+from aether.sim.wire import encode
+from aether.sim.ws_market import Send
+
+TRADE_SNAPSHOT = 50  # Kraken docs, WebSocket v2 executions: `snap_trades` brings the last 50
+
+# `order_status: false` leaves only these out of an order's way here: the transitions that neither open nor close it.
+_TRANSITIONS = ("pending_new",)
+
+
+@dataclass(slots=True)
+class Stream:
+    """One subscription. `sequence` is the number of its last frame: they count from 1 without gaps."""
+
+    send: Send
+    account: str
+    channel: str
+    all_transitions: bool = True
+    sequence: int = 0
+
+    def push(self, kind: str, rows: Sequence[account_frames.Data]) -> None:
+        """Send a frame with the next number."""
+        self.sequence += 1
+        self.send(encode({"channel": self.channel, "type": kind, "data": rows, "sequence": self.sequence}))
+
+
+class AccountHub:
+    """Publishes what happened to accounts."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._streams: list[Stream] = []
+        desk.listen(self._hear)
+
+    def join(self, stream: Stream) -> None:
+        """Send this subscription's frames from now on."""
+        self._streams.append(stream)
+
+    def leave(self, stream: Stream) -> None:
+        """This subscription is over."""
+        self._streams.remove(stream)
+
+    def snapshot_executions(self, stream: Stream, *, orders: bool, trades: bool) -> None:
+        """The account's open orders and its last fills, each as a frame of its own, empty ones too."""
+        exchange = self._desk.exchange
+        if orders:
+            found = exchange.open_orders(stream.account)
+            rows = [account_frames.open_order(order, exchange.pairs[order.pair]) for order in found]
+            stream.push("snapshot", rows)
+        if trades:
+            stream.push("snapshot", self._trade_rows(stream.account))
+
+    def snapshot_balances(self, stream: Stream) -> None:
+        """The account's balances."""
+        stream.push("snapshot", account_frames.balance_rows(self._desk.exchange.balances(stream.account)))
+
+    def _trade_rows(self, account: str) -> list[account_frames.Data]:
+        exchange, rows = self._desk.exchange, []
+        for trade in reversed(exchange.trades(account)[-TRADE_SNAPSHOT:]):
+            order = exchange.find_order(account, order_id=trade.order_id)
+            assert order is not None, f"{trade} of no order"
+            rows.append(account_frames.trade_row(trade, order.status, order.userref, exchange.pairs[trade.pair]))
+        return rows
+
+    def _hear(self, events: Sequence[Event], _now_ns: int) -> None:
+        for event in events:
+            if isinstance(event, OrderEvent):
+                self._tell_order(event)
+            elif isinstance(event, LedgerEvent):
+                row = account_frames.ledger_row(event.entry)
+                self._tell(event.account, "balances", row, lambda _: True)
+
+    def _tell_order(self, event: OrderEvent) -> None:
+        row = account_frames.execution(event, self._desk.exchange.pairs[event.order.pair])
+        is_transition = event.exec_type in _TRANSITIONS
+        self._tell(event.order.account, "executions", row, lambda stream: stream.all_transitions or not is_transition)
+
+    def _tell(self, account: str, channel: str, row: account_frames.Data, wanted: Callable[[Stream], bool]) -> None:
+        for stream in list(self._streams):
+            if (stream.account, stream.channel) == (account, channel) and wanted(stream):
+                stream.push("update", [row])

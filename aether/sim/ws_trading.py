@@ -1,0 +1,110 @@
+"""The trading methods of WebSocket v2. Each gives its answers: one, or for a cancel one for each order named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from aether.sim.desk import Desk
+from aether.sim.dry_run import check_order
+from aether.sim.exchange import ExchangeRefusal
+from aether.sim.order_form import bad_argument, socket_order
+from aether.sim.rest_trading import dead_man
+from aether.sim.ws_fields import SocketRefusal
+
+Fields = Mapping[str, object]
+
+# Fields that Kraken knows and this exchange does not have, with the values that ask for nothing.
+_NEUTRAL: Mapping[str, tuple[object, ...]] = {
+    "limit_price_type": ("static",),
+    "fee_preference": ("quote",),
+    "stp_type": ("cancel_newest",),
+    "margin": (False,),
+    "reduce_only": (False,),
+    "no_mpp": (False,),
+    "cash_order_qty": (),
+    "display_qty": (),
+    "effective_time": (),
+    "expire_time": (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A method's answer: what was done, or Kraken's text of why not."""
+
+    result: Mapping[str, object] | None = None
+    error: str = ""
+
+
+Method = Callable[[Desk, str, Fields], list[Answer]]
+
+
+def add_order(desk: Desk, account: str, fields: Fields) -> list[Answer]:
+    """`add_order`: with `validate` the order is only checked, and its `order_id` is empty."""
+    symbol = fields.get("symbol")
+    if symbol is None:
+        raise SocketRefusal("Symbol(s) not found")
+    if symbol not in desk.exchange.pairs:
+        raise SocketRefusal(f"Currency pair not supported {symbol}")
+    for name, neutral in _NEUTRAL.items():
+        if name in fields and fields[name] not in neutral:
+            raise bad_argument(name)
+    now_ns = desk.now_ns()
+    new = socket_order(fields, now_ns)
+    result: dict[str, object] = {"order_id": ""}
+    if fields.get("validate", False):
+        check_order(desk.exchange, account, new, now_ns)
+    else:
+        result["order_id"] = desk.exchange.add_order(account, new, now_ns).order_id
+    if new.cl_ord_id is not None:
+        result["cl_ord_id"] = new.cl_ord_id
+    if new.userref is not None:
+        result["order_userref"] = new.userref
+    return [Answer(result)]
+
+
+def cancel_order(desk: Desk, account: str, fields: Fields) -> list[Answer]:
+    """`cancel_order`: exactly one of three arrays; one answer for each of its entries."""
+    names = [name for name in ("order_id", "cl_ord_id", "order_userref") if fields.get(name)]
+    if len(names) != 1:
+        raise bad_argument("order_id")
+    named = fields[names[0]]
+    kind = int if names[0] == "order_userref" else str
+    if not isinstance(named, list) or any(type(item) is not kind for item in named):
+        raise bad_argument(names[0])
+    return [_cancel(desk, account, names[0], item) for item in named]
+
+
+def cancel_all(desk: Desk, account: str, _fields: Fields) -> list[Answer]:
+    """`cancel_all`."""
+    return [Answer({"count": desk.exchange.cancel_all(account, desk.now_ns())})]
+
+
+def cancel_all_orders_after(desk: Desk, account: str, fields: Fields) -> list[Answer]:
+    """`cancel_all_orders_after`: the dead man's switch; 0 switches it off."""
+    timeout_s = fields.get("timeout")
+    if not isinstance(timeout_s, int):
+        raise bad_argument("timeout")
+    return [Answer(dead_man(desk, account, timeout_s))]
+
+
+def _cancel(desk: Desk, account: str, name: str, item: str | int) -> Answer:
+    attribute = "userref" if name == "order_userref" else name
+    found = [order for order in desk.exchange.open_orders(account) if getattr(order, attribute) == item]
+    if not found:
+        return Answer(error="EOrder:Unknown order")
+    try:
+        for order in found:
+            desk.exchange.cancel_order(account, order.order_id, desk.now_ns())
+    except ExchangeRefusal as refused:
+        return Answer(error=refused.text)
+    return Answer({name: item})
+
+
+METHODS: Mapping[str, Method] = {
+    "add_order": add_order,
+    "cancel_order": cancel_order,
+    "cancel_all": cancel_all,
+    "cancel_all_orders_after": cancel_all_orders_after,
+}

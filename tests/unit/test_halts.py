@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aether.core.halts import covering_scopes, is_scope, reasons_against, strategy_scope, symbol_scope
+from aether.domain.actors import SYSTEM
+from aether.domain.facts import HoldBegan, StrategyPaused, TradingHalted
+
+
+@pytest.mark.parametrize("scope", ["all", "symbol:BTC/USD", "symbol:X/USD", "strategy:t", "strategy:trend_btc"])
+def test_the_three_forms_are_scopes(scope: str) -> None:
+    assert is_scope(scope)
+
+
+@pytest.mark.parametrize("scope", ["", "ALL", "everything", "symbol:", "strategy:", "BTC/USD", "pair:BTC/USD"])
+def test_nothing_else_is_a_scope(scope: str) -> None:
+    assert not is_scope(scope)
+
+
+def test_a_strategy_on_a_symbol_is_covered_by_three_scopes(make: Any) -> None:
+    assert covering_scopes(make.BTC, "trend") == ("all", "symbol:BTC/USD", "strategy:trend")
+    assert (symbol_scope(make.BTC), strategy_scope("trend")) == ("symbol:BTC/USD", "strategy:trend")
+
+
+@pytest.mark.parametrize("scope", ["all", "symbol:BTC/USD", "strategy:trend"])
+def test_a_halt_or_hold_in_a_covering_scope_stops_new_orders(make: Any, book: Any, scope: str) -> None:
+    ledger = book.fold(TradingHalted(scope, "halt_operator", "look", SYSTEM), HoldBegan("feed", scope, "lost"))
+
+    assert list(reasons_against(ledger, make.BTC, "trend")) == [
+        ("risk_halted", "halted (halt_operator): look"),
+        ("risk_held", "on hold (feed): lost"),
+    ]
+
+
+@pytest.mark.parametrize("scope", ["symbol:ETH/USD", "strategy:other"])
+def test_other_scopes_stop_nothing_here(make: Any, book: Any, scope: str) -> None:
+    ledger = book.fold(TradingHalted(scope, "halt_operator", "look", SYSTEM), HoldBegan("feed", scope, "lost"))
+
+    assert list(reasons_against(ledger, make.BTC, "trend")) == []
+
+
+def test_a_paused_strategy_is_stopped_everywhere_and_others_are_not(make: Any, book: Any) -> None:
+    ledger = book.fold(StrategyPaused("trend", "ValueError: x"))
+
+    told = [("risk_strategy_paused", "strategy paused: ValueError: x")]
+    assert list(reasons_against(ledger, make.BTC, "trend")) == told
+    assert list(reasons_against(ledger, make.BTC, "other")) == []

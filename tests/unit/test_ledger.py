@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from aether.core import ledger as ledger_module
+from aether.core.ledger import Ledger, base36, run_of_cl_ord_id
+from aether.domain.actors import SYSTEM
+from aether.domain.errors import ImpossibleTransition, InvariantBroken
+from aether.domain.facts import (
+    AnswerLost,
+    DifferenceFound,
+    HoldBegan,
+    IntentRefused,
+    Numbered,
+    OrderAccepted,
+    OrderEnded,
+    Reconciled,
+    RunEnded,
+    RunStarted,
+    SignalChanged,
+    StopBegan,
+    StrategyPaused,
+    TradingHalted,
+    TradingResumed,
+)
+from aether.domain.instruments import Side
+from aether.domain.orders import VenueStatus
+from aether.domain.values import Bps, Qty, Usd, UtcNanos
+
+D = Decimal
+A, B = "aeabcd00010000001", "aeabcd00010000002"
+
+
+def run_started(run: int = 1) -> RunStarted:
+    return RunStarted(run, "abcd", "sandbox-1", "sandbox", False, "0.1.0", "d", 1)  # noqa: FBT003
+
+
+def test_facts_are_folded_in_their_order_alone(make: Any) -> None:
+    ledger = Ledger()
+    ledger.fold(Numbered(1, 1, UtcNanos(make.T0), 1, run_started()))
+
+    for seq in (1, 3):
+        with pytest.raises(InvariantBroken, match=f"{seq} does not follow 1"):
+            ledger.fold(Numbered(seq, 1, UtcNanos(make.T0), 1, run_started()))
+
+
+def test_a_client_order_id_has_17_characters_and_names_its_run(book: Any) -> None:
+    ledger = book.fold(run_started(run=36 * 36))
+
+    name = ledger.next_cl_ord_id()
+    assert (name, len(name)) == ("aeabcd01000000002", 17)
+    assert run_of_cl_ord_id(name, "abcd") == 36 * 36
+
+
+def test_a_number_is_padded_and_refused_where_it_does_not_fit() -> None:
+    assert (base36(0, 4), base36(35, 2), base36(36, 2)) == ("0000", "0z", "10")
+    assert base36(36**4 - 1, 4) == "zzzz"
+    with pytest.raises(InvariantBroken, match="longer than 4"):
+        base36(36**4, 4)
+
+
+@pytest.mark.parametrize("name", [None, "", "aeabcd", "aeabce00010000001", "aeabcd000100000012", "aeabcd----0000001"])
+def test_other_names_bear_no_mark_of_ours(name: str | None) -> None:
+    assert run_of_cl_ord_id(name, "abcd") is None
+
+
+def test_a_client_order_id_is_never_used_twice(make: Any, book: Any) -> None:
+    book.fold(make.submitted(A))
+
+    with pytest.raises(InvariantBroken, match="used twice"):
+        book.fold(make.submitted(A))
+
+
+def test_an_execution_is_counted_once(make: Any, book: Any) -> None:
+    book.fold(make.submitted(A), make.filled("T1", A, "1"))
+
+    with pytest.raises(InvariantBroken, match="counted twice"):
+        book.fold(make.filled("T1", A, "1"))
+
+
+def test_folding_a_move_outside_the_table_raises_with_the_story_of_the_order(make: Any, book: Any) -> None:
+    book.fold(make.submitted(A), OrderAccepted(A, "O-1"))
+
+    with pytest.raises(ImpossibleTransition, match=f"{A}: answer_lost while open"):
+        book.fold(AnswerLost(A, "timeout"))
+
+
+def test_an_order_is_found_by_either_name(make: Any, book: Any) -> None:
+    ledger = book.fold(make.submitted(A), OrderAccepted(A, "O-1"))
+
+    assert ledger.order(A) is ledger.order(None, "O-1") is ledger.order("somebody", "O-1") is ledger.orders[A]
+    assert ledger.order(None, None) is None
+    assert ledger.order("somebody", "O-2") is None
+
+
+def test_an_order_works_until_it_is_settled(make: Any, book: Any) -> None:
+    ledger = book.fold(make.submitted(A), OrderAccepted(A, "O-1"))
+    assert ledger.working("trend", make.BTC) is ledger.orders[A]
+    assert ledger.working("other", make.BTC) is None
+
+    book.fold(OrderEnded(A, "O-1", VenueStatus.FILLED, "", None, "executions"))
+    assert ledger.working("trend", make.BTC) is not None
+
+    book.fold(make.filled("T1", A, "10"))
+    assert ledger.working("trend", make.BTC) is None
+    assert list(ledger.settled) == [A]
+
+
+def test_a_late_fill_of_a_settled_order_moves_the_portfolio_and_settles_it_but_once(make: Any, book: Any) -> None:
+    ledger = book.fold(make.submitted(A), OrderEnded(A, "O-1", VenueStatus.CANCELED, "", Qty(D(0)), "executions"))
+    book.fold(make.filled("T1", A, "1"))
+
+    assert ledger.portfolio.position("trend", make.BTC).qty == Qty(D(1))
+    assert (list(ledger.settled), ledger.unsettled) == ([A], {})
+
+
+def test_old_settled_orders_are_let_go_with_both_names(make: Any, book: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "SETTLED_ORDERS_KEPT", 1)
+    for name in (A, B):
+        book.fold(make.submitted(name), OrderEnded(name, f"O-{name}", VenueStatus.CANCELED, "", None, "executions"))
+
+    assert list(book.ledger.orders) == [B]
+    assert book.ledger.order(None, f"O-{A}") is None
+    assert book.ledger.order(None, f"O-{B}") is not None
+
+
+def test_reservations_of_all_buys_add_up(make: Any, book: Any) -> None:
+    ledger = book.fold(make.submitted(A), make.submitted(B), AnswerLost(B, "timeout"), make.filled("T1", A, "5"))
+
+    assert ledger.reserved_usd == Usd(D(502) + D(1004))
+    assert ledger.unresolved_on(make.BTC) is ledger.orders[B]
+
+
+def test_orders_sent_are_counted_in_a_window_that_moves(make: Any, book: Any) -> None:
+    book.fold(make.submitted(A), at_ns=make.T0)
+    ledger = book.fold(make.submitted(B), at_ns=make.T0 + 30 * make.S)
+
+    assert ledger.sent_since(make.T0 + 60 * make.S - 1, 60) == 2
+    assert ledger.sent_since(make.T0 + 60 * make.S, 60) == 1
+    assert ledger.last_sent_ns["trend", make.BTC] == make.T0 + 30 * make.S
+
+
+def test_orders_sent_more_than_a_day_ago_are_forgotten(make: Any, book: Any) -> None:
+    book.fold(make.submitted(A), at_ns=make.T0)
+    ledger = book.fold(make.submitted(B), at_ns=make.T0 + 86_400 * make.S)
+
+    assert list(ledger.sent_ns) == [make.T0 + 86_400 * make.S]
+
+
+def test_a_refusal_in_force_ends_with_an_order_or_a_change_of_mind(make: Any, book: Any) -> None:
+    decision = make.submitted().decision
+    refusal = IntentRefused("i1", "trend", make.BTC, Side.BUY, "risk_edge", "no", decision)
+    ledger = book.fold(refusal)
+    assert ledger.refusals == {("trend", make.BTC, Side.BUY): refusal}
+
+    book.fold(make.submitted(A))
+    assert ledger.refusals == {}
+
+    book.fold(refusal, SignalChanged("trend", make.BTC, Bps(0), Bps(0), "over"))
+    assert ledger.refusals == {}
+    assert list(ledger.recent_refusals) == [refusal, refusal]
+
+
+def test_a_halt_keeps_its_first_reason_until_it_is_resumed(book: Any) -> None:
+    first = TradingHalted("all", "halt_operator", "look", SYSTEM)
+    ledger = book.fold(first, TradingHalted("all", "halt_drawdown", "more", SYSTEM))
+    assert ledger.halts == {"all": first}
+
+    book.fold(TradingResumed("all", "fine", SYSTEM))
+    assert ledger.halts == {}
+
+
+def test_a_new_run_keeps_halts_and_drops_holds_pauses_and_the_stop(book: Any) -> None:
+    halt = TradingHalted("all", "halt_operator", "look", SYSTEM)
+    ledger = book.fold(
+        run_started(),
+        halt,
+        HoldBegan("feed", "symbol:BTC/USD", "lost"),
+        StrategyPaused("trend", "raised"),
+        StopBegan("asked"),
+        RunEnded(clean=True, in_flight=0, resting=0, why="asked"),
+    )
+    assert (ledger.is_stopping, ledger.has_ended) == (True, True)
+
+    book.fold(run_started(2))
+    assert (ledger.run, ledger.is_stopping, ledger.has_ended) == (2, False, False)
+    assert (ledger.halts, ledger.holds, ledger.paused) == ({"all": halt}, {}, {})
+
+
+def test_differences_stand_until_ledger_and_account_agree(book: Any, make: Any) -> None:
+    difference = DifferenceFound("BTC", D(1), D(2), "why")
+    ledger = book.fold(difference)
+    assert ledger.differences == (difference,)
+
+    book.fold(Reconciled((), 0), at_ns=make.T0 + 5)
+    assert (ledger.differences, ledger.reconciled_ns) == ((), make.T0 + 5)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from aether.kraken.refusals import Refusal, RefusalClass, classify, is_bad_nonce, is_lockout, throttled_until_s
+
+LIST = json.loads((Path(__file__).parents[1] / "wire" / "captures" / "error-strings.json").read_text("utf-8"))
+OURS = {
+    "rejected": RefusalClass.REFUSED,
+    "rate_limit": RefusalClass.RATE_LIMITED,
+    "auth_refresh": RefusalClass.SESSION,
+    "fatal": RefusalClass.FATAL,
+    "fatal_wait": RefusalClass.FATAL,
+    "unknown_outcome": RefusalClass.UNKNOWN,
+}
+CODES = {
+    "venue_funds",
+    "venue_minimum",
+    "venue_tick",
+    "venue_post_only",
+    "venue_status",
+    "venue_rate_limit",
+    "venue_deadline",
+    "venue_duplicate",
+    "venue_invalid",
+    "venue_auth",
+    "venue_other",
+}
+
+
+def test_the_list_holds_all_sixty_texts() -> None:
+    assert len(LIST["rest_and_ws"]) == 60
+
+
+@pytest.mark.parametrize("entry", LIST["rest_and_ws"], ids=lambda entry: str(entry["error"]))
+def test_each_known_text_has_the_class_of_kraken_s_table(entry: dict[str, str]) -> None:
+    refusal = classify(entry["error"])
+
+    assert refusal.kind is OURS[entry["class"]]
+    assert refusal.code in CODES
+
+
+@pytest.mark.parametrize("entry", LIST["ws_plain_text"], ids=lambda entry: str(entry["error"]))
+def test_the_sentences_of_the_socket_s_own_gate_are_certain_refusals(entry: dict[str, str]) -> None:
+    text = (
+        entry["error"].replace("<Field>", "Limit_price").replace("<name>", "leverage").replace("<method>", "add_order")
+    )
+
+    assert classify(text).kind is not RefusalClass.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("EOrder:Insufficient funds", "venue_funds"),
+        ("EOrder:Order minimum not met", "venue_minimum"),
+        ("EOrder:Cost minimum not met", "venue_minimum"),
+        ("EOrder:Tick size check failed", "venue_tick"),
+        ("EOrder:Invalid price:Invalid price argument", "venue_tick"),
+        ("EOrder:Post only order", "venue_post_only"),
+        ("EService:Market in cancel_only mode", "venue_status"),
+        ("EService: Market in post_only mode", "venue_status"),
+        ("EOrder:Rate limit exceeded", "venue_rate_limit"),
+        ("EOrder:cl_ord_id must be unique", "venue_duplicate"),
+        ("EGeneral:Invalid arguments:volume", "venue_invalid"),
+        ("EGeneral:Unknown Method", "venue_invalid"),
+        ("EAPI:Invalid nonce", "venue_auth"),
+        ("EOrder:Something new", "venue_other"),
+    ],
+)
+def test_a_certain_refusal_carries_our_stable_code(text: str, code: str) -> None:
+    refusal = classify(text)
+
+    assert refusal.code == code
+    assert refusal.kind in (RefusalClass.REFUSED, RefusalClass.RATE_LIMITED)
+
+
+@pytest.mark.parametrize("text", ["", "EService:Deadline elapsed", "ENew:Thing", "Something else", "<html>", "\x00"])
+def test_a_text_that_proves_nothing_is_unknown(text: str) -> None:
+    assert classify(text).kind is RefusalClass.UNKNOWN
+
+
+def test_deadline_elapsed_is_no_proof_but_keeps_its_code() -> None:
+    assert classify("EService:Deadline elapsed") == Refusal(RefusalClass.UNKNOWN, "venue_deadline")
+
+
+def test_lockout_nonce_and_throttle_are_recognised() -> None:
+    assert is_lockout("EGeneral:Temporary lockout")
+    assert not is_lockout("EGeneral:Permission denied")
+    assert is_bad_nonce("EAPI:Invalid nonce")
+    assert not is_bad_nonce("EAPI:Invalid key")
+    assert throttled_until_s("EService: Throttled: 1790359200") == 1790359200
+    assert throttled_until_s("EService:Throttled:1790359200") == 1790359200
+    assert throttled_until_s("EService: Throttled: soon") is None

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import base64
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from aether.domain.errors import BadConfiguration
+from aether.domain.values import NANOS_PER_S, UtcNanos
+from aether.kraken.signing import NONCE_RESERVE_NS, Credentials, NonceKeeper
+
+VECTORS = json.loads((Path(__file__).parents[1] / "wire" / "captures" / "signing-vectors.json").read_text("utf-8"))
+NOW = 1_790_000_000 * NANOS_PER_S
+
+
+class SetClock:
+    def __init__(self, wall_ns: int = NOW) -> None:
+        self.now_ns = wall_ns
+
+    def wall_ns(self) -> UtcNanos:
+        return UtcNanos(self.now_ns)
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: str(vector["path"]))
+def test_the_published_signatures_come_out(vector: dict[str, str]) -> None:
+    credentials = Credentials.from_text("https://api.kraken.com", "key", vector["secret_b64"])
+
+    signature = credentials.sign(vector["path"], int(vector["nonce"]), vector["body"].encode())
+
+    assert signature == vector["api_sign"]
+
+
+def test_the_secret_never_shows_in_text() -> None:
+    credentials = Credentials.from_text("https://api.kraken.com", "key", base64.b64encode(b"very secret").decode())
+
+    assert "secret" not in repr(credentials).replace("Credentials", "")
+    assert "very" not in str(credentials)
+
+
+@pytest.mark.parametrize(("key", "secret"), [("key", "no base64!"), ("key", ""), ("", "YQ=="), ("key", "YQ")])
+def test_a_secret_that_kraken_never_issued_is_named(key: str, secret: str) -> None:
+    with pytest.raises(BadConfiguration):
+        Credentials.from_text("https://api.kraken.com", key, secret)
+
+
+async def test_nonces_rise_even_while_the_clock_stands_still_or_steps_back(tmp_path: Path) -> None:
+    clock = SetClock()
+    keeper = NonceKeeper(tmp_path / "nonce", clock)
+    taken = [await keeper.take() for _ in range(3)]
+    clock.now_ns -= 3600 * NANOS_PER_S
+
+    taken += [await keeper.take() for _ in range(3)]
+
+    assert taken == sorted(set(taken))
+    assert taken[0] >= NOW
+
+
+@pytest.mark.parametrize("step_s", [-3600, 0, 1, 3600])
+async def test_a_new_process_repeats_nothing_wherever_the_clock_went(tmp_path: Path, step_s: int) -> None:
+    clock = SetClock()
+    first = NonceKeeper(tmp_path / "nonce", clock)
+    last = 0
+    for _ in range(200):
+        last = await first.take()
+        clock.now_ns += NANOS_PER_S  # more than three reserves go by
+    clock.now_ns += step_s * NANOS_PER_S
+
+    assert await NonceKeeper(tmp_path / "nonce", clock).take() > last
+
+
+async def test_the_mark_is_on_disk_before_a_nonce_beyond_it_is_handed_out(tmp_path: Path) -> None:
+    keeper = NonceKeeper(tmp_path / "nonce", SetClock())
+
+    nonce = await keeper.take()
+
+    assert int((tmp_path / "nonce").read_text()) == nonce + NONCE_RESERVE_NS
+    assert stat.S_IMODE((tmp_path / "nonce").stat().st_mode) == 0o600
+
+
+async def test_a_mark_that_cannot_be_written_hands_out_nothing(tmp_path: Path) -> None:
+    keeper = NonceKeeper(tmp_path / "missing" / "nonce", SetClock())
+
+    with pytest.raises(OSError, match="missing"):
+        await keeper.take()
+
+
+async def test_a_jump_goes_ahead_of_what_another_program_may_have_used(tmp_path: Path) -> None:
+    keeper = NonceKeeper(tmp_path / "nonce", SetClock())
+    before = await keeper.take()
+    keeper.jump(5)
+
+    assert await keeper.take() == before + 6
+
+
+@pytest.mark.parametrize("text", ["", "abc", "-1", "1.5", str(1 << 64), "١٢"])
+def test_a_file_that_holds_no_nonce_stops_the_start(tmp_path: Path, text: str) -> None:
+    (tmp_path / "nonce").write_text(text, "utf-8")
+
+    with pytest.raises(BadConfiguration):
+        NonceKeeper(tmp_path / "nonce", SetClock())

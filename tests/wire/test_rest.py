@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from aether.domain.errors import InvariantBroken, OutcomeUnknown, VenueRefused, VenueUnavailable
+from aether.kraken.endpoints import Endpoint
+from aether.kraken.rate_limit import Tier
+from aether.kraken.rest import BODY_BYTES_MAX, KeyInUse, RestClient
+from aether.kraken.signing import Credentials, NonceKeeper
+from aether.kraken.strict_json import check
+
+CAPTURES = Path(__file__).parent / "captures"
+REST_CAPTURES = sorted(
+    str(path.relative_to(CAPTURES))
+    for pattern in (
+        "kraken-async-rs/rest-*",
+        "xchange/*",
+        "ccxt/*",
+        "nautilus/*",
+        "live-2026-09/rest-*",
+        "assetpairs/*2026*",
+    )
+    for path in CAPTURES.glob(pattern)
+)
+
+
+@pytest.mark.parametrize("name", REST_CAPTURES)
+async def test_every_recorded_answer_is_an_envelope(
+    name: str, capture: Callable[[str], bytes], toy: Any, rest: RestClient
+) -> None:
+    toy.answers("Time", capture(name))
+
+    check(bytes(await rest.call(Endpoint.TIME)), bytes_max=BODY_BYTES_MAX)
+
+
+async def test_a_public_call_carries_its_fields_and_who_we_are_and_no_key(toy: Any, rest: RestClient) -> None:
+    toy.answers("OHLC", {"last": 1})
+
+    assert bytes(await rest.call(Endpoint.OHLC, {"pair": "BTC/USD"})) == b'{"last": 1}'
+
+    name, fields, headers = toy.calls[0]
+    assert (name, fields) == ("OHLC", {"pair": "BTC/USD"})
+    assert headers["User-Agent"].startswith("aether/")
+    assert "API-Key" not in headers
+
+
+async def test_a_private_call_is_signed_over_the_very_bytes_that_are_sent(toy: Any, rest: RestClient) -> None:
+    await rest.call(Endpoint.CLOSED_ORDERS, {"start": "1", "closetime": "close"})
+
+    _, fields, headers = toy.calls[0]
+    body = headers["raw-body"].encode()
+    digest = hashlib.sha256(fields["nonce"].encode() + body).digest()
+    expected = hmac.digest(b"secret", b"/0/private/ClosedOrders" + digest, "sha512")
+    assert headers["API-Key"] == "the-key"
+    assert headers["API-Sign"] == base64.b64encode(expected).decode()
+
+
+async def test_calls_at_the_same_time_reach_kraken_with_rising_nonces(toy: Any, rest: RestClient) -> None:
+    async with asyncio.TaskGroup() as group:
+        for _ in range(8):
+            group.create_task(rest.call(Endpoint.BALANCES))
+
+    nonces = [int(fields["nonce"]) for _, fields, _ in toy.calls]
+    assert len(nonces) == 8
+    assert nonces == sorted(set(nonces))
+
+
+NO_PROOF = [
+    web.Response(status=502, text="<html>Bad gateway</html>"),
+    web.Response(status=520, text="<html>"),
+    web.Response(status=302, headers={"Location": "/0/private/Elsewhere"}),
+    b"",
+    b"<html>",
+    b'"{}"',
+    b'{"error":[]}',
+    b'{"error":[],"result":null}',
+    b'{"error":["EService:Unavailable"]}',
+    b'{"error":["EService:Deadline elapsed"]}',
+    b'{"error":["ENever:Seen before"]}',
+    b'{"error":["EOrder:Insufficient funds"],"result":{"txid":["O"]}}',
+    b'{"error":["EOrder:Insufficient funds","EGeneral:Internal error"]}',
+    b'{"error":[],"error":[],"result":{}}',
+    b'{"error":"none","result":{}}',
+]
+
+
+@pytest.mark.parametrize("number", range(len(NO_PROOF)))
+async def test_what_proves_nothing_leaves_an_order_s_outcome_unknown_and_a_read_to_be_asked_again(
+    number: int, toy: Any, rest: RestClient
+) -> None:
+    answer = NO_PROOF[number]
+    if isinstance(answer, web.Response):
+        answer = web.Response(status=answer.status, body=answer.body, headers={"Location": "/0/private/Elsewhere"})
+    toy.answers("AddOrder", answer)
+    with pytest.raises(OutcomeUnknown):
+        await rest.call(Endpoint.ADD_ORDER, {"pair": "XBTUSD"})
+    if isinstance(answer, web.Response):
+        answer = web.Response(status=answer.status, body=answer.body, headers={"Location": "/0/private/Elsewhere"})
+    toy.answers("BalanceEx", answer)
+    with pytest.raises(VenueUnavailable):
+        await rest.call(Endpoint.BALANCES)
+
+    assert [name for name, _, _ in toy.calls] == ["AddOrder", "BalanceEx"], "nothing was repeated or redirected"
+
+
+async def test_an_empty_result_and_a_warning_beside_it_are_an_answer(toy: Any, rest: RestClient) -> None:
+    toy.answers("BalanceEx", b'{"error":["WGeneral:Something"],"result":{}}')
+
+    assert bytes(await rest.call(Endpoint.BALANCES)) == b"{}"
+
+
+async def test_a_clear_no_is_told_with_our_code_and_kraken_s_text(toy: Any, rest: RestClient) -> None:
+    toy.answers("AddOrder", "EOrder:Insufficient funds")
+
+    with pytest.raises(VenueRefused) as refused:
+        await rest.call(Endpoint.ADD_ORDER)
+
+    assert (refused.value.code, refused.value.text) == ("venue_funds", "EOrder:Insufficient funds")
+
+
+async def test_control_characters_of_kraken_s_text_never_reach_us_raw(toy: Any, rest: RestClient) -> None:
+    toy.answers("AddOrder", "EOrder:\x1b[31mred\n")
+
+    with pytest.raises(VenueRefused) as refused:
+        await rest.call(Endpoint.ADD_ORDER)
+
+    assert refused.value.text.isprintable()
+
+
+async def test_no_answer_in_time_is_unknown_for_an_order(
+    toy: Any, session: aiohttp.ClientSession, clock: Any, tmp_path: Path
+) -> None:
+    release = asyncio.Event()
+
+    async def hang(_request: web.Request) -> web.Response:
+        await release.wait()
+        return web.Response()
+
+    toy._rest = hang
+    application = toy.application()
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    quick = a_client(f"http://127.0.0.1:{port}", session, clock, tmp_path, timeout_s=0.05)
+    try:
+        with pytest.raises(OutcomeUnknown):
+            await quick.call(Endpoint.ADD_ORDER)
+        with pytest.raises(VenueUnavailable):
+            await quick.call(Endpoint.BALANCES)
+    finally:
+        release.set()
+        await runner.cleanup()
+
+
+def a_client(
+    base_url: str, session: aiohttp.ClientSession, clock: Any, tmp_path: Path, *, timeout_s: float = 1.0
+) -> RestClient:
+    key = KeyInUse(Credentials.from_text(base_url, "the-key", "c2VjcmV0"), NonceKeeper(tmp_path / "other", clock))
+    return RestClient(session, base_url, clock=clock, limits=Tier.PRO.value, key=key, timeout_s=timeout_s)
+
+
+async def test_an_address_that_takes_no_connection_certainly_executed_nothing(
+    session: aiohttp.ClientSession, clock: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(VenueUnavailable, match="not reached"):
+        await a_client("http://127.0.0.1:1", session, clock, tmp_path).call(Endpoint.ADD_ORDER)
+
+
+@pytest.mark.parametrize("status", [403, 429])
+async def test_the_edge_s_refusal_is_no_execution_and_asks_for_a_minute(
+    status: int, toy: Any, rest: RestClient
+) -> None:
+    toy.answers("AddOrder", web.Response(status=status, text="<html>captcha</html>"))
+
+    with pytest.raises(VenueUnavailable) as unavailable:
+        await rest.call(Endpoint.ADD_ORDER)
+
+    assert unavailable.value.retry_after_s >= 60
+
+
+async def test_a_body_beyond_the_cap_is_not_read(toy: Any, rest: RestClient) -> None:
+    toy.answers("Time", b'{"error":[],"result":"' + b" " * BODY_BYTES_MAX + b'"}')
+
+    with pytest.raises(VenueUnavailable, match="bytes"):
+        await rest.call(Endpoint.TIME)
+
+
+async def test_a_refused_nonce_jumps_ahead_and_repeats_a_read_once(toy: Any, rest: RestClient) -> None:
+    toy.answers("BalanceEx", "EAPI:Invalid nonce", {"ZUSD": {"balance": "1"}})
+
+    await rest.call(Endpoint.BALANCES)
+
+    first, second = (int(fields["nonce"]) for _, fields, _ in toy.calls)
+    assert second - first >= 10**9
+
+
+async def test_a_nonce_that_stays_refused_is_told_and_an_order_is_never_repeated(toy: Any, rest: RestClient) -> None:
+    toy.answers("BalanceEx", "EAPI:Invalid nonce")
+    toy.answers("AddOrder", "EAPI:Invalid nonce")
+    for endpoint in (Endpoint.BALANCES, Endpoint.ADD_ORDER):
+        with pytest.raises(VenueRefused, match="venue_auth"):
+            await rest.call(endpoint)
+
+    assert [name for name, _, _ in toy.calls] == ["BalanceEx", "BalanceEx", "AddOrder"]
+
+
+@pytest.mark.parametrize("text", ["EAPI:Invalid key", "EAPI:Invalid signature"])
+async def test_a_refused_key_is_tried_once_and_never_again(text: str, toy: Any, rest: RestClient) -> None:
+    toy.answers("BalanceEx", text)
+    for _ in range(3):
+        with pytest.raises(VenueRefused, match="venue_auth"):
+            await rest.call(Endpoint.BALANCES)
+    await rest.call(Endpoint.TIME)
+
+    assert [name for name, _, _ in toy.calls] == ["BalanceEx", "Time"]
+
+
+@pytest.mark.parametrize(
+    ("text", "at_least_s"),
+    [("EGeneral:Temporary lockout", 899), ("EAPI:Rate limit exceeded", 0.5), ("EService: Throttled: {soon}", 28)],
+)
+async def test_a_limit_or_a_lockout_silences_private_calls_and_leaves_public_ones(
+    text: str, at_least_s: float, toy: Any, rest: RestClient, clock: Any
+) -> None:
+    toy.answers("BalanceEx", text.replace("{soon}", str(clock.wall_ns() // 10**9 + 30)))
+    for _ in range(2):
+        with pytest.raises(VenueUnavailable) as unavailable:
+            await rest.call(Endpoint.BALANCES)
+        assert unavailable.value.retry_after_s > at_least_s
+    await rest.call(Endpoint.TIME)
+
+    assert [name for name, _, _ in toy.calls] == ["BalanceEx", "Time"]
+
+
+async def test_a_margin_field_cannot_leave(toy: Any, rest: RestClient) -> None:
+    for field in ("leverage", "margin", "reduce_only", "settle-position"):
+        with pytest.raises(InvariantBroken):
+            await rest.call(Endpoint.ADD_ORDER, {field: "none"})
+
+    assert toy.calls == []
+
+
+async def test_a_key_for_one_address_signs_for_no_other(
+    toy: Any, session: aiohttp.ClientSession, clock: Any, tmp_path: Path
+) -> None:
+    key = KeyInUse(
+        Credentials.from_text("https://api.kraken.com", "the-key", "c2VjcmV0"), NonceKeeper(tmp_path / "n", clock)
+    )
+    with pytest.raises(InvariantBroken):
+        RestClient(session, toy.base_url, clock=clock, limits=Tier.PRO.value, key=key)
+
+
+async def test_a_client_without_a_key_makes_no_private_call(
+    toy: Any, session: aiohttp.ClientSession, clock: Any
+) -> None:
+    client = RestClient(session, toy.base_url, clock=clock, limits=Tier.PRO.value)
+
+    with pytest.raises(InvariantBroken):
+        await client.call(Endpoint.BALANCES)
+
+    assert toy.calls == []

@@ -1,0 +1,473 @@
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from aether.domain.effects import AskAccount, CancelOrder, SubmitOrder
+from aether.domain.errors import InvariantBroken, VenueUnavailable
+from aether.domain.inputs import (
+    AccountSeen,
+    AccountUnavailable,
+    CancelAnswered,
+    FillReported,
+    OrderReported,
+    PrivateMalformed,
+    PrivateStreamLive,
+    PrivateStreamLost,
+    SubmitAccepted,
+    SubmitRefused,
+    SubmitUnknown,
+)
+from aether.domain.instruments import Side
+from aether.domain.orders import OrderType, TimeInForce
+from aether.domain.spot_gate import SpotGate, recall
+from aether.domain.values import Price, Qty
+from aether.kraken.connection import Connector
+from aether.kraken.rate_limit import Tier
+from aether.kraken.rest import RestClient
+from aether.kraken.venue import KrakenVenue
+
+BTC = recall("BTC/USD")
+ORDER = SubmitOrder(
+    cl_ord_id="a1-1-42",
+    symbol=BTC,
+    side=Side.BUY,
+    order_type=OrderType.LIMIT,
+    time_in_force=TimeInForce.GTC,
+    post_only=False,
+    qty=Qty(Decimal("0.01")),
+    limit_price=Price(Decimal("60000.0")),
+    deadline_ns=1_790_359_205_000_000_000,
+)
+CANCEL = CancelOrder("a1-1-42", "O1")
+Background = Callable[[Any], None]
+
+
+@pytest.fixture
+def venue(toy: Any, connector: Connector, rest: RestClient, gate: SpotGate, clock: Any) -> KrakenVenue:
+    toy.answers("GetWebSocketsToken", {"token": "T1", "expires": 900}, {"token": "T2", "expires": 900})
+    return KrakenVenue(connector, rest, url=toy.ws_url, gate=gate, clock=clock, limits=Tier.PRO.value, answer_s=0.15)
+
+
+class ToyAccount:
+    """Gives both snapshots, beats, and answers orders and cancels as the test says."""
+
+    def __init__(self, toy: Any) -> None:
+        self.toy = toy
+        self.snapshot = ""
+        self.order_answer: str | None = '"success":true,"result":{"order_id":"O1","cl_ord_id":"a1-1-42"}'
+        self.cancel_answer: str | None = '"success":true,"result":{"order_id":"O1"}'
+        self.on_order: Callable[[], Any] | None = None
+        toy.on_request = self.answer
+
+    async def answer(self, asked: dict[str, Any], say: Any) -> None:
+        params, req_id = asked.get("params", {}), asked.get("req_id")
+        if asked["method"] == "ping":
+            await say(f'{{"method":"pong","req_id":{req_id}}}')
+        elif asked["method"] == "subscribe":
+            rows = self.snapshot if params["channel"] == "executions" else ""
+            await say(f'{{"channel":"{params["channel"]}","type":"snapshot","data":[{rows}],"sequence":1}}')
+        elif asked["method"] == "add_order":
+            if self.on_order is not None:
+                await self.on_order()
+            if self.order_answer is not None:
+                await say(f'{{"method":"add_order","req_id":{req_id},{self.order_answer}}}')
+        elif asked["method"] == "cancel_order" and self.cancel_answer is not None:
+            await say(f'{{"method":"cancel_order","req_id":{req_id},{self.cancel_answer}}}')
+
+    async def beat(self) -> None:
+        while True:
+            await asyncio.sleep(0.03)
+            for socket in self.toy.sockets:
+                if not socket.closed:
+                    await socket.send_str('{"channel":"heartbeat"}')
+
+
+@pytest.fixture
+async def live(toy: Any, venue: KrakenVenue, heard: Any, background: Background) -> ToyAccount:
+    account = ToyAccount(toy)
+    background(account.beat())
+    background(venue.run(heard.put))
+    await heard.wait_for(PrivateStreamLive)
+    return account
+
+
+def orders_sent(toy: Any) -> list[dict[str, Any]]:
+    return [asked["params"] for asked in toy.requests if asked["method"] == "add_order"]
+
+
+async def test_the_stream_is_live_after_its_snapshot_and_takes_a_new_token_each_time(
+    live: ToyAccount, toy: Any, heard: Any
+) -> None:
+    await toy.drop()
+    await heard.wait_for(PrivateStreamLive, 2)
+
+    assert heard.of(PrivateStreamLive) == [PrivateStreamLive(1), PrivateStreamLive(2)]
+    assert len(heard.of(PrivateStreamLost)) == 1
+    tokens = [asked["params"]["token"] for asked in toy.requests if asked["method"] == "subscribe"]
+    assert tokens == ["T1", "T1", "T2", "T2"]
+    channels = [asked["params"]["channel"] for asked in toy.requests if asked["method"] == "subscribe"]
+    assert channels == ["executions", "balances"] * 2
+
+
+async def test_an_accepted_order_is_sent_once_with_the_present_token(
+    live: ToyAccount, venue: KrakenVenue, toy: Any
+) -> None:
+    assert await venue.submit(ORDER) == SubmitAccepted("a1-1-42", "O1")
+
+    (sent,) = orders_sent(toy)
+    assert (sent["token"], sent["cl_ord_id"], sent["deadline"]) == ("T1", "a1-1-42", "2026-09-25T18:00:05.000Z")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ("EOrder:Insufficient funds", "venue_funds"),
+        ("EOrder:Order minimum not met", "venue_minimum"),
+        ("EService:Market in cancel_only mode", "venue_status"),
+        ("EOrder:Never seen", "venue_other"),
+    ],
+)
+async def test_a_clear_no_is_a_refusal(error: str, code: str, live: ToyAccount, venue: KrakenVenue) -> None:
+    live.order_answer = f'"success":false,"error":"{error}"'
+
+    assert await venue.submit(ORDER) == SubmitRefused("a1-1-42", code, error)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        '"success":false,"error":"EService:Deadline elapsed"',
+        '"success":false,"error":"EService:Unavailable"',
+        '"success":false,"error":"ENew:Thing"',
+        '"success":false',
+        '"success":true',
+        '"success":true,"result":[]',
+        '"success":true,"result":{"order_id":"O1","cl_ord_id":"another"}',
+        '"success":true,"result":{"order_id":"O1"},"error":"EGeneral:Internal error"',
+        '"success":true,"success":true,"result":{"order_id":"O1"}',
+    ],
+)
+async def test_whatever_proves_nothing_is_unknown_and_is_never_sent_again(
+    answer: str | None, live: ToyAccount, venue: KrakenVenue, toy: Any
+) -> None:
+    live.order_answer = answer
+
+    outcome = await venue.submit(ORDER)
+
+    assert isinstance(outcome, SubmitUnknown)
+    assert outcome.cl_ord_id == "a1-1-42"
+    assert len(orders_sent(toy)) == 1
+
+
+async def test_a_drop_after_the_send_is_unknown_and_the_new_link_does_not_send_it_again(
+    live: ToyAccount, venue: KrakenVenue, toy: Any, heard: Any
+) -> None:
+    live.order_answer = None
+    live.on_order = toy.drop
+
+    outcome = await venue.submit(ORDER)
+    await heard.wait_for(PrivateStreamLive, 2)
+
+    assert isinstance(outcome, SubmitUnknown)
+    assert "lost" in outcome.why
+    assert len(orders_sent(toy)) == 1
+
+
+async def test_an_order_that_never_left_is_refused_by_us(venue: KrakenVenue, toy: Any) -> None:
+    outcome = await venue.submit(ORDER)
+
+    assert isinstance(outcome, SubmitRefused)
+    assert outcome.code == "venue_unreachable"
+    assert toy.requests == []
+
+
+async def test_a_symbol_outside_the_gate_breaks_the_invariant_even_unconnected(venue: KrakenVenue) -> None:
+    with pytest.raises(InvariantBroken):
+        await venue.submit(dataclasses.replace(ORDER, symbol=recall("ETH/BTC")))
+
+
+async def test_a_stale_token_refuses_the_order_and_brings_a_new_link(
+    live: ToyAccount, venue: KrakenVenue, heard: Any
+) -> None:
+    live.order_answer = '"success":false,"error":"EAPI:Invalid token"'
+
+    assert await venue.submit(ORDER) == SubmitRefused("a1-1-42", "venue_auth", "EAPI:Invalid token")
+
+    await heard.wait_for(PrivateStreamLive, 2)
+
+
+async def test_a_rate_limit_told_by_kraken_stops_orders_of_that_pair_before_the_wire(
+    live: ToyAccount, venue: KrakenVenue, toy: Any
+) -> None:
+    live.order_answer = '"success":false,"error":"EOrder:Rate limit exceeded"'
+    await venue.submit(ORDER)
+
+    outcome = await venue.submit(dataclasses.replace(ORDER, cl_ord_id="a1-1-43"))
+
+    assert isinstance(outcome, SubmitRefused)
+    assert (outcome.code, len(orders_sent(toy))) == ("venue_rate_limit", 1)
+    assert await venue.cancel(CANCEL) == CancelAnswered("a1-1-42", done=True, text="")
+
+
+async def test_answers_at_the_same_time_find_their_own_requests(live: ToyAccount, venue: KrakenVenue) -> None:
+    live.order_answer = '"success":true,"result":{"order_id":"O1"}'
+    orders = [dataclasses.replace(ORDER, cl_ord_id=f"a1-1-{number}") for number in range(10)]
+
+    outcomes = await asyncio.gather(*(venue.submit(order) for order in orders), venue.cancel(CANCEL))
+
+    assert outcomes[:-1] == [SubmitAccepted(order.cl_ord_id, "O1") for order in orders]
+
+
+@pytest.mark.parametrize(
+    ("answer", "done", "text"),
+    [
+        ('"success":true,"result":{"order_id":"O1"}', True, ""),
+        ('"success":false,"error":"EOrder:Unknown order"', False, "EOrder:Unknown order"),
+        (None, False, "no answer within 0.15 s"),
+    ],
+)
+async def test_a_cancel_tells_what_kraken_said(
+    answer: str | None, *, done: bool, text: str, live: ToyAccount, venue: KrakenVenue
+) -> None:
+    live.cancel_answer = answer
+
+    assert await venue.cancel(CANCEL) == CancelAnswered("a1-1-42", done, text)
+
+
+async def test_a_cancel_goes_over_rest_while_the_stream_is_down(venue: KrakenVenue, toy: Any) -> None:
+    toy.answers("CancelOrder", {"count": 1}, "EOrder:Unknown order")
+
+    assert await venue.cancel(CANCEL) == CancelAnswered("a1-1-42", done=True, text="")
+    refused = await venue.cancel(CancelOrder("a1-1-43", ""))
+
+    assert (refused.done, "EOrder:Unknown order" in refused.text) == (False, True)
+    assert [{key: value for key, value in fields.items() if key != "nonce"} for _, fields, _ in toy.calls] == [
+        {"txid": "O1"},
+        {"cl_ord_id": "a1-1-43"},
+    ]
+
+
+FILL = (
+    '{"channel":"executions","type":"update","data":[{"order_id":"O1","exec_type":"trade",'
+    '"order_status":"filled","exec_id":"T1","symbol":"BTC/USD","side":"buy","last_qty":0.01,"last_price":60000.0,'
+    '"cost":600.0,"cum_qty":0.01,"liquidity_ind":"m","fees":[{"asset":"USD","qty":1.5}]}],"sequence":%d}'
+)
+
+
+async def test_a_fill_before_its_answer_and_one_after_are_both_told(
+    live: ToyAccount, venue: KrakenVenue, toy: Any, heard: Any
+) -> None:
+    async def fill_first() -> None:
+        await toy.say(FILL % 2)
+
+    live.on_order = fill_first
+    await venue.submit(ORDER)
+    await toy.say((FILL % 3).replace("T1", "T2"))
+    await heard.wait_for(FillReported, 2)
+
+    assert [told.execution.cl_ord_id for told in heard.of(FillReported)] == [None, "a1-1-42"]
+    assert len(heard.of(OrderReported)) == 2
+
+
+@pytest.mark.parametrize("sequence", [1, 3, 99])
+async def test_a_gap_or_a_repeat_ends_the_stream_but_loses_no_fill(
+    sequence: int, live: ToyAccount, toy: Any, heard: Any
+) -> None:
+    await toy.say(FILL % sequence)
+    lost = await heard.wait_for(PrivateStreamLost)
+    await heard.wait_for(PrivateStreamLive, 2)
+
+    assert lost.why == f"executions: frame {sequence} where 2 was due"
+    assert len(heard.of(FillReported)) == 1
+
+
+async def test_balances_count_for_themselves(live: ToyAccount, toy: Any, heard: Any) -> None:
+    await toy.say('{"channel":"balances","type":"update","data":[],"sequence":2}')
+    await toy.say(FILL % 2)
+    await heard.wait_for(FillReported)
+    assert heard.of(PrivateStreamLost) == []
+    await toy.say('{"channel":"balances","type":"update","data":[],"sequence":4}')
+
+    assert (await heard.wait_for(PrivateStreamLost)).why == "balances: frame 4 where 3 was due"
+
+
+async def test_a_private_message_that_cannot_be_read_is_told_and_the_reader_lives(
+    live: ToyAccount, toy: Any, heard: Any
+) -> None:
+    await toy.say('{"channel":"executions","type":"update","data":[{"exec_type":"trade"}],"sequence":2}')
+    await toy.say('{"channel":"executions","type":')
+    await heard.wait_for(PrivateMalformed, 2)
+    await toy.say(FILL % 3)
+
+    await heard.wait_for(FillReported)
+    assert heard.of(PrivateStreamLost) == []
+
+
+async def test_a_refused_subscription_ends_the_link(
+    toy: Any, venue: KrakenVenue, heard: Any, background: Background
+) -> None:
+    async def refuse(asked: dict[str, Any], say: Any) -> None:
+        await say('{"channel":"executions","error":"ESession:Invalid session","method":"subscribe","success":false}')
+
+    toy.on_request = refuse
+    background(venue.run(heard.put))
+
+    assert "ESession:Invalid session" in (await heard.wait_for(PrivateStreamLost)).why
+
+
+# --- the account over REST ------------------------------------------------------------------------------------------
+
+
+def order_row(cl_ord_id: str | None, status: str = "closed", pair: str = "XBTUSD") -> dict[str, Any]:
+    descr = {"pair": pair, "type": "buy", "ordertype": "limit", "price": "60000.0", "leverage": "none"}
+    return {
+        "status": status, "descr": descr, "vol": "1.0", "vol_exec": "0.5", "opentm": 1790000000.5,
+        "cl_ord_id": cl_ord_id,
+    }  # fmt: skip
+
+
+def trade_row(order_id: str, pair: str = "XXBTZUSD") -> dict[str, Any]:
+    return {
+        "ordertxid": order_id, "pair": pair, "time": 1790000001.25, "type": "buy", "price": "60000.0",
+        "cost": "600.0", "fee": "1.5", "vol": "0.01", "maker": True, "leverage": "0",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def account_answers(toy: Any) -> Any:
+    toy.answers("Assets", {"XXBT": {"altname": "XBT"}, "ZUSD": {"altname": "USD"}})
+    toy.answers("BalanceEx", {"XXBT": {"balance": "1.5", "hold_trade": "0.5"}, "XBT.F": {"balance": "2"}})
+    toy.answers("OpenOrders", {"open": {"O1": order_row("a1-1-1", "open")}})
+    toy.answers("ClosedOrders", {"closed": {}, "count": 0})
+    toy.answers("TradesHistory", {"trades": {}, "count": 0})
+    return toy
+
+
+ASK = AskAccount("start", 1_790_000_000_000_000_000)
+
+
+async def test_the_account_names_the_views_that_answered(account_answers: Any, venue: KrakenVenue, clock: Any) -> None:
+    before_ns = clock.wall_ns()
+
+    seen = await venue.account(ASK)
+
+    assert isinstance(seen, AccountSeen)
+    assert seen.views == ("balances", "open", "closed", "trades")
+    assert [(b.asset, b.total, b.held) for b in seen.balances] == [
+        ("BTC", Decimal("1.5"), Decimal("0.5")),
+        ("BTC.F", Decimal(2), Decimal(0)),
+    ]
+    assert [(o.cl_ord_id, o.symbol, o.status) for o in seen.open_orders] == [("a1-1-1", BTC, "partially_filled")]
+    assert before_ns <= seen.asked_ns <= seen.answered_ns
+    assert seen.since_ns == ASK.since_ns
+
+
+async def test_the_live_stream_is_a_view_of_its_own(
+    account_answers: Any, live: ToyAccount, venue: KrakenVenue, toy: Any, heard: Any
+) -> None:
+    await toy.say(
+        '{"channel":"executions","type":"update","data":[{"order_id":"O1","cl_ord_id":"a1-1-1","symbol":"BTC/USD",'
+        '"exec_type":"pending_new","order_status":"pending_new","side":"buy","order_qty":1.0}],"sequence":2}'
+    )
+    await heard.wait_for(OrderReported)
+
+    seen = await venue.account(ASK)
+
+    assert isinstance(seen, AccountSeen)
+    assert "executions" in seen.views
+    assert list(seen.live_cl_ord_ids) == ["a1-1-1"]
+
+
+async def test_pages_are_turned_until_all_is_seen_and_rows_met_twice_count_once(
+    account_answers: Any, venue: KrakenVenue
+) -> None:
+    toy = account_answers
+    toy.answers(
+        "ClosedOrders",
+        {"closed": {f"O{n}": order_row(None) for n in range(50)}, "count": 52},
+        {"closed": {f"O{n}": order_row(None) for n in (49, 50, 51)}, "count": 53},
+    )
+    toy.answers(
+        "TradesHistory",
+        {"trades": {f"T{n}": trade_row("O1") for n in range(50)}, "count": 51},
+        {"trades": {f"T{n}": trade_row("O1") for n in (49, 50)}, "count": 51},
+    )
+
+    seen = await venue.account(ASK)
+
+    assert isinstance(seen, AccountSeen)
+    assert (len(seen.closed_orders), len(seen.fills)) == (52, 51)
+    pages = [(name, fields["ofs"], fields["start"]) for name, fields, _ in toy.calls if "ofs" in fields]
+    assert pages == [
+        ("ClosedOrders", "0", "1789999999"),
+        ("ClosedOrders", "50", "1789999999"),
+        ("TradesHistory", "0", "1789999999"),
+        ("TradesHistory", "50", "1789999999"),
+    ]
+
+
+async def test_a_trade_learns_its_order_s_id_from_the_orders_or_by_asking(
+    account_answers: Any, venue: KrakenVenue
+) -> None:
+    toy = account_answers
+    toy.answers("ClosedOrders", {"closed": {"O2": order_row("a1-1-2")}, "count": 1})
+    trades = {"T1": trade_row("O1"), "T2": trade_row("O2"), "T3": trade_row("O3"), "T4": trade_row("O4", "XETHXXBT")}
+    toy.answers("TradesHistory", {"trades": trades, "count": 4})
+    toy.answers("QueryOrders", {"O3": order_row("a1-1-3"), "O4": order_row(None, pair="ETHXBT")})
+
+    seen = await venue.account(ASK)
+
+    assert isinstance(seen, AccountSeen)
+    assert [(fill.exec_id, fill.cl_ord_id, fill.symbol) for fill in seen.fills] == [
+        ("T1", "a1-1-1", BTC),
+        ("T2", "a1-1-2", BTC),
+        ("T3", "a1-1-3", BTC),
+        ("T4", None, None),
+    ]
+    assert next(fields["txid"] for name, fields, _ in toy.calls if name == "QueryOrders") == "O3,O4"
+    assert [fill.fees[0].asset for fill in seen.fills] == ["USD", "USD", "USD", "UNKNOWN"]
+
+
+async def test_an_order_with_leverage_is_not_ours(account_answers: Any, venue: KrakenVenue) -> None:
+    row = order_row(None, "open")
+    row["descr"]["leverage"] = "2:1"
+    account_answers.answers("OpenOrders", {"open": {"O1": row}})
+
+    seen = await venue.account(ASK)
+
+    assert isinstance(seen, AccountSeen)
+    assert (seen.open_orders[0].name, seen.open_orders[0].symbol) == ("XBTUSD", None)
+
+
+@pytest.mark.parametrize("endpoint", ["Assets", "BalanceEx", "OpenOrders", "ClosedOrders", "TradesHistory"])
+@pytest.mark.parametrize("answer", ["EService:Unavailable", "EGeneral:Permission denied", [], {"open": 3}])
+async def test_a_view_that_cannot_be_had_makes_the_account_unavailable(
+    endpoint: str, answer: Any, account_answers: Any, venue: KrakenVenue
+) -> None:
+    account_answers.answers(endpoint, answer)
+
+    assert isinstance(await venue.account(ASK), AccountUnavailable)
+
+
+async def test_rates_are_told_in_basis_points(toy: Any, venue: KrakenVenue) -> None:
+    toy.answers("TradeVolume", {"fees": {"XXBTZUSD": {"fee": "0.4000"}}, "fees_maker": {"XXBTZUSD": {"fee": "0.2500"}}})
+
+    (fees,) = await venue.fees([BTC])
+
+    assert (fees.symbol, fees.taker_bps, fees.maker_bps) == (BTC, Decimal(40), Decimal(25))
+    assert toy.calls[0][1]["pair"] == "BTC/USD"
+
+
+@pytest.mark.parametrize("answer", [{"fees": None, "fees_maker": None}, {"fees": {}}, {"fees": 1}])
+async def test_rates_that_are_not_told_are_unavailable(answer: Any, toy: Any, venue: KrakenVenue) -> None:
+    toy.answers("TradeVolume", answer)
+
+    with pytest.raises(VenueUnavailable, match="TradeVolume"):
+        await venue.fees([BTC])

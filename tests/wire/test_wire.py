@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from aether.domain.instruments import PairStatus
+from aether.domain.orders import VenueStatus
+from aether.domain.spot_gate import SpotGate, recall
+from aether.kraken.book_sync import BookSync
+from aether.kraken.messages import Answer, BooksRead, ExecutionsRead, PairsRead, SystemStatus, TradesRead, Unspoken
+from aether.kraken.strict_json import Malformed
+from aether.kraken.wire import Reader
+
+CAPTURES = Path(__file__).parent / "captures"
+SEEDS = sorted(
+    {
+        line
+        for folder in ("kraken-async-rs", "ws2-executions", "ws2-book", "live-2026-09")
+        for path in sorted((CAPTURES / folder).iterdir())
+        if not path.name.startswith("rest-") and path.suffix in (".json", ".ndjson", ".txt")
+        for line in path.read_bytes().splitlines()[:40]
+        if line.startswith(b"{")
+    }
+)
+HOSTILE = [
+    b"NaN",
+    b"1e400",
+    b"-1",
+    b"null",
+    b'"',
+    b"[" * 30,
+    b"\xff",
+    b"\x00",
+    b"{}",
+    b"9" * 50,
+    b'"a":1,"a":2',
+    b"\\u0000",
+]
+
+BOOK = (
+    b'{"channel":"book","type":"update","data":[{"symbol":"BTC/USD","bids":[{"price":1.0,"qty":2.0}],"asks":[],'
+    b'"checksum":7,"timestamp":"2026-07-19T17:54:39.753424Z"}]}'
+)
+TRADE = (
+    b'{"channel":"executions","type":"update","data":[{"order_id":"O1","exec_type":"trade","order_status":"filled",'
+    b'"exec_id":"T1","symbol":"BTC/USD","side":"buy","last_qty":0.5,"last_price":100.0,"cost":50.00,"cum_qty":0.5,'
+    b'"liquidity_ind":"m","fees":[{"asset":"USD","qty":0.13}],"timestamp":"2026-07-19T17:54:39.753424Z"}],"sequence":4}'
+)
+
+
+@given(seed=st.integers(0, 2**48))
+@example(seed=0)
+def test_no_bytes_whatever_make_the_reader_raise(seed: int) -> None:
+    chance = Random(seed)
+    reader = Reader(recall)
+    book = BookSync(recall("BTC/USD"), 1, 8, 10)
+    for _ in range(20):
+        message = reader.read(mutated(chance, chance.choice(SEEDS)))
+        if isinstance(message, BooksRead):
+            for each in message.books:
+                book.apply(each)
+
+
+def mutated(chance: Random, frame: bytes) -> bytes:
+    for _ in range(chance.randrange(4)):
+        at = chance.randrange(len(frame) + 1)
+        match chance.randrange(5):
+            case 0:
+                frame = frame[:at]
+            case 1:
+                frame = frame[:at] + chance.choice(HOSTILE) + frame[at:]
+            case 2:
+                frame = frame[:at] + bytes([chance.randrange(256)]) + frame[at + 1 :]
+            case 3:
+                end = chance.randrange(at, len(frame) + 1)
+                frame = frame[:at] + frame[at:end] * 2 + frame[end:]
+            case _:
+                frame = frame[:at] + frame[at + chance.randrange(12) :]
+    return frame
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_are_malformed_or_not_spoken(frame: bytes) -> None:
+    assert isinstance(Reader(recall).read(frame), Malformed | Unspoken)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        BOOK.replace(b'"price":1.0', b'"price":1.0,"price":2.0'),
+        BOOK.replace(b'"checksum":7', b'"checksum":7,"checksum":8'),
+        BOOK.replace(b'"asks":[],', b'"checksum":8,'),  # as many quotation marks as a sound frame has
+        BOOK.replace(b'"type":"update"', b'"type":"news"'),
+        BOOK.replace(b'"checksum":7', b'"checksum":-1'),
+        BOOK.replace(b'"checksum":7', b'"checksum":4294967296'),
+        BOOK.replace(b'"checksum":7', b'"checksum":"7"'),
+        BOOK.replace(b'"symbol":"BTC/USD",', b""),
+        BOOK.replace(b"[{", b"{").replace(b"}]", b"}"),
+        BOOK + BOOK,
+        BOOK[:-1],
+        b"\xef\xbb\xbf" + BOOK,
+        BOOK + b" " * (1 << 20),
+    ],
+)
+def test_a_book_frame_with_any_doubt_is_refused_as_a_whole(changed: bytes) -> None:
+    reader = Reader(recall)
+
+    assert isinstance(reader.read(changed), Malformed)
+    assert reader.counts["malformed"] == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        BOOK,
+        BOOK.replace(b'"asks":[],', b""),
+        BOOK.replace(b',"timestamp":"2026-07-19T17:54:39.753424Z"', b""),
+        BOOK.replace(b'"checksum":7', b'"checksum":7,"new_field":{"price":[1,"x"]}'),
+        BOOK.replace(b'"channel":"book",', b"")
+        .replace(b"]}", b'],"channel":"book"}')
+        .replace(b'[],"channel":"book"', b"[]"),
+        BOOK.replace(b":", b" : "),
+    ],
+)
+def test_unknown_fields_other_orders_and_spaces_are_no_trouble(changed: bytes) -> None:
+    message = Reader(recall).read(changed.replace(b"17 : 54 : 39", b"17:54:39"))
+
+    assert isinstance(message, BooksRead), message
+    assert [bytes(level.price) for level in message.books[0].bids] == [b"1.0"]
+
+
+def test_market_data_that_is_not_ours_is_counted_and_dropped(gate: SpotGate) -> None:
+    reader = Reader(gate.wire)
+
+    for name in (b"ETH/BTC", b"XBT/USD", b"btc/usd", b"BTC/USDT", b"PF_XBTUSD"):
+        assert reader.read(BOOK.replace(b"BTC/USD", name)) == BooksRead(())
+
+    assert reader.counts["unadmitted"] == 5
+    message = reader.read(BOOK)
+    assert isinstance(message, BooksRead)
+    assert message.books[0].symbol == "BTC/USD"
+
+
+def test_private_messages_are_never_dropped_for_their_name(gate: SpotGate) -> None:
+    reader = Reader(gate.wire)
+
+    message = reader.read(TRADE.replace(b"BTC/USD", b"ETH/BTC"))
+
+    assert isinstance(message, ExecutionsRead)
+    assert (message.records[0].name, message.records[0].symbol) == ("ETH/BTC", None)
+    assert message.records[0].fill is not None
+
+
+def test_a_fill_of_margin_is_kept_and_is_not_ours(gate: SpotGate) -> None:
+    message = Reader(gate.wire).read(TRADE.replace(b'"side":"buy"', b'"side":"buy","margin":true'))
+
+    assert isinstance(message, ExecutionsRead)
+    assert (message.records[0].symbol, message.records[0].reason) == (None, "margin")
+
+
+@pytest.mark.parametrize("missing", [b'"exec_id":"T1",', b'"last_qty":0.5,', b'"last_price":100.0,', b'"cost":50.00,'])
+def test_a_fill_that_lacks_money_is_malformed_and_says_so(missing: bytes) -> None:
+    message = Reader(recall).read(TRADE.replace(missing, b""))
+
+    assert isinstance(message, ExecutionsRead)
+    assert message.records == ()
+    assert len(message.malformed) == 1
+    assert message.sequence == 4
+
+
+@pytest.mark.parametrize(
+    "bad", [b'"last_qty":0', b'"last_qty":-0.5', b'"last_qty":1e400', b'"last_qty":null', b'"last_qty":{}']
+)
+def test_a_fill_of_no_sensible_quantity_is_malformed(bad: bytes) -> None:
+    message = Reader(recall).read(TRADE.replace(b'"last_qty":0.5', bad))
+
+    assert isinstance(message, ExecutionsRead)
+    assert (message.records, len(message.malformed)) == ((), 1)
+
+
+def test_a_bad_record_does_not_take_the_good_ones_of_its_frame_along() -> None:
+    good = TRADE[TRADE.index(b"[{") + 1 : TRADE.rindex(b"]")]
+    frame = TRADE.replace(good, b'{"exec_type":"trade"},' + good + b',17,{"order_id":"","exec_type":"new"}')
+
+    message = Reader(recall).read(frame)
+
+    assert isinstance(message, ExecutionsRead)
+    assert (len(message.records), len(message.malformed)) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("exec_type", "order_status", "status"),
+    [
+        ("new", "new", VenueStatus.NEW),
+        ("trade", "partially_filled", VenueStatus.PARTIALLY_FILLED),
+        ("canceled", "", VenueStatus.CANCELED),
+        ("restated", "new", VenueStatus.NEW),
+        ("restated", "", VenueStatus.UNKNOWN),
+        ("liquidated", "filled", VenueStatus.UNKNOWN),
+        ("new", "suspended", VenueStatus.UNKNOWN),
+    ],
+)
+def test_an_unknown_word_of_an_order_becomes_unknown(exec_type: str, order_status: str, status: VenueStatus) -> None:
+    frame = TRADE.replace(b'"trade"', f'"{exec_type}"'.encode()).replace(b'"filled"', f'"{order_status}"'.encode())
+
+    message = Reader(recall).read(frame)
+
+    assert isinstance(message, ExecutionsRead)
+    assert message.records[0].status is status
+
+
+@pytest.mark.parametrize("time", [b"", b"yesterday", b"2026-07-19T17:54:39"])
+def test_a_fill_without_a_readable_time_is_still_a_fill(time: bytes) -> None:
+    message = Reader(recall).read(TRADE.replace(b"2026-07-19T17:54:39.753424Z", time))
+
+    assert isinstance(message, ExecutionsRead)
+    assert message.records[0].venue_ns == 0
+
+
+@pytest.mark.parametrize("frame", [TRADE.replace(b',"sequence":4', b""), TRADE.replace(b'"data":', b'"dada":')])
+def test_a_private_frame_without_sequence_or_data_is_malformed(frame: bytes) -> None:
+    assert isinstance(Reader(recall).read(frame), Malformed)
+
+
+def test_a_bad_trade_or_pair_is_dropped_alone() -> None:
+    reader = Reader(recall)
+    trade = b'{"symbol":"BTC/USD","side":"%s","price":%s,"qty":1.0,"timestamp":"2026-07-19T17:54:39Z"}'
+    rows = b",".join([trade % (b"buy", b"1.0"), trade % (b"hold", b"1.0"), trade % (b"sell", b"0"), b"[]"])
+
+    message = reader.read(b'{"channel":"trade","type":"update","data":[' + rows + b"]}")
+
+    assert isinstance(message, TradesRead)
+    assert len(message.trades) == 1
+    assert reader.counts["malformed"] == 3
+
+
+PAIR = (
+    b'{"channel":"instrument","type":"update","data":{"assets":[],"pairs":[{"symbol":"BTC/USD","status":"%s",'
+    b'"qty_precision":8,"qty_increment":1E-8,"price_precision":1,"price_increment":0.1,"cost_precision":5,'
+    b'"cost_min":0.5,"qty_min":0.0001%s}]}}'
+)
+
+
+@pytest.mark.parametrize(("word", "status"), [(b"online", PairStatus.ONLINE), (b"haunted", PairStatus.UNKNOWN)])
+def test_a_pair_s_unknown_status_is_unknown_and_its_exponent_a_number(word: bytes, status: PairStatus) -> None:
+    message = Reader(recall).read(PAIR % (word, b""))
+
+    assert isinstance(message, PairsRead)
+    assert message.pairs[0].status is status
+    assert format(message.pairs[0].lot, "f") == "0.00000001"
+
+
+@pytest.mark.parametrize("extra", [b',"price_precision":99', b',"cost_min":-1'])
+def test_a_pair_stated_twice_or_senseless_is_refused(extra: bytes) -> None:
+    reader = Reader(recall)
+    frame = (PAIR % (b"online", extra)).replace(b'"price_precision":1,', b"").replace(b'"cost_min":0.5,', b"")
+
+    assert reader.read(frame) == PairsRead((), is_snapshot=False)
+    assert reader.counts["malformed"] == 1
+
+
+def test_a_status_word_that_is_new_is_passed_on() -> None:
+    frame = (
+        b'{"channel":"status","type":"update","data":[{"system":"limit_only","connection_id":18446744073709551615}]}'
+    )
+
+    assert Reader(recall).read(frame) == SystemStatus("limit_only")
+
+
+def test_an_answer_with_an_error_never_counts_as_success() -> None:
+    answer = Reader(recall).read(b'{"method":"add_order","req_id":3,"success":true,"error":"EOrder:Something"}')
+
+    assert isinstance(answer, Answer)
+    assert not answer.success
+
+
+@pytest.mark.parametrize("frame", [b'{"Error":"Exceeded msg rate"}', b"{}", b'{"channel":"ticker","data":[]}'])
+def test_sound_frames_of_other_kinds_are_counted(frame: bytes) -> None:
+    reader = Reader(recall)
+
+    assert isinstance(reader.read(frame), Unspoken)
+    assert reader.counts["unspoken"] == 1
+
+
+def test_the_whole_raw_recording_has_nothing_that_is_not_read(capture: Callable[[str], bytes]) -> None:
+    reader = Reader(recall)
+    for frame in capture("ws2-book/btcusd-d10-20260719T1754.raw.ndjson").splitlines():
+        reader.read(frame)
+
+    assert dict(reader.counts) == {"frames": 1376}
