@@ -26,11 +26,10 @@ from aether.admin.commands import CommandDesk
 from aether.admin.server import AdminServer
 from aether.core.engine import Engine
 from aether.core.ledger import Ledger
-from aether.core.orders import OrderState
 from aether.core.policy import OrderPolicy, Policy, Regime, RiskLimits, SizingPolicy, TrendParameters
-from aether.domain.errors import AetherError, BadConfiguration, VenueUnavailable
+from aether.domain.errors import BadConfiguration
 from aether.domain.facts import Numbered
-from aether.domain.inputs import Input, InstrumentSeen, Stamped
+from aether.domain.inputs import Stamped
 from aether.domain.spot_gate import GatePolicy, GateRefusal, SpotGate
 from aether.domain.values import Symbol, Usd
 from aether.journal.audit import why
@@ -39,32 +38,34 @@ from aether.journal.sqlite import SqliteJournal, open_journal, read_only
 from aether.journal.tape import TapeEntry, TapeGap, TapeHeader, TapeLimits, TapeWriter, read_tape
 from aether.kraken.connection import ConnectBudget, Connector
 from aether.kraken.feed import FeedSettings, KrakenFeed
-from aether.kraken.listings import load_listings
+from aether.kraken.listings import load_listings, read_listings
 from aether.kraken.rate_limit import Tier
 from aether.kraken.rest import KeyInUse, RestClient
 from aether.kraken.signing import Credentials, NonceKeeper
 from aether.kraken.venue import KrakenVenue
-from aether.observe.health import Health
-from aether.observe.log import FactLog, configure_log
+from aether.observe.fact_log import FactLog
+from aether.observe.health import Health, ServiceManager
+from aether.observe.log import start_log
 from aether.observe.metrics import Metrics
-from aether.ports import Clock, MarketFeed, OrderVenue
+from aether.ports import Clock, Explainer, MarketFeed, OrderVenue
 from aether.runtime.clock import SystemClock
-from aether.runtime.hands import Hands
-from aether.runtime.inbox import Inbox
-from aether.runtime.latch import Latch
-from aether.runtime.recovery import Recovered, RunLabel, recover
+from aether.runtime.machine import Gauges, Machine
+from aether.runtime.recovery import RunLabel, recover
 from aether.runtime.replay import Encoded, ReplayReport, replay
-from aether.runtime.runner import Runner
-from aether.runtime.supervisor import Pace, Service, Supervisor, Ticker
+from aether.runtime.supervisor import Pace, Service
 from aether.settings import Settings, Trend, read_secret_file
-from aether.sim.recorded import pair_rules, recorded_hours
+from aether.sim.crowd import Crowd
+from aether.sim.exchange import Exchange
+from aether.sim.feed import SimFeed
+from aether.sim.recorded import asset_pairs_json, pair_rules, recorded_hours
 from aether.sim.server import Sandbox, SandboxConfig
+from aether.sim.venue import SimVenue
+from aether.sim.world import SimWorld
 
 CODE_VERSION = version("aether")
 TICK_MS = 250
-WARM_BARS = 700
-FEES_EVERY_S = 86_400
-REACH_BACKOFF_S_MAX = 30.0
+SILENT_LOOP_S_MAX = 10
+MADE_ACCOUNT = "made"
 _TAG_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -213,7 +214,8 @@ async def sandbox_world(settings: Settings, place: Place, clock: Clock) -> Async
             timeout_s=settings.kraken.request_timeout_s,
         )
         gate = gate_of(settings, await load_listings(rest))
-        connector = Connector(session, clock=clock, random=Random(settings.world.seed), budget=ConnectBudget(clock))
+        jitter = Random(settings.world.seed)  # noqa: S311 - spreads reconnects, guards nothing
+        connector = Connector(session, clock=clock, random=jitter, budget=ConnectBudget(clock))
         yield Parts(
             account=account,
             gate=gate,
@@ -229,6 +231,31 @@ async def sandbox_world(settings: Settings, place: Place, clock: Clock) -> Async
             venue=KrakenVenue(connector, rest, url=hello["ws_private"], gate=gate, clock=clock, limits=Tier.PRO.value),
             services=services,
         )
+
+
+@asynccontextmanager
+async def made_world(settings: Settings, clock: Clock) -> AsyncIterator[Parts]:
+    """Back-test and fault test: exchange, crowd, feed and venue in this process, on the time of `clock` and loop."""
+    config, now_ns = sandbox_config(settings), clock.wall_ns()
+    exchange = Exchange(pair_rules(), seed=config.seed)
+    crowd = Crowd(
+        exchange,
+        {rules.name: recorded_hours(rules) for rules in pair_rules()},
+        seed=config.seed,
+        speed=config.speed,
+        start_row=config.start_row,
+        now_ns=now_ns,
+    )
+    exchange.open_account(MADE_ACCOUNT, config.balances, now_ns)
+    world = SimWorld(exchange, crowd, clock)
+    gate = gate_of(settings, read_listings(asset_pairs_json()))
+    yield Parts(
+        account=MADE_ACCOUNT,
+        gate=gate,
+        feed=SimFeed(world, gate, clock),
+        venue=SimVenue(world, gate, MADE_ACCOUNT, clock),
+        services=(("world", world.run),),
+    )
 
 
 def _feed_settings(settings: Settings) -> FeedSettings:
@@ -257,131 +284,101 @@ async def run_daemon(settings: Settings, announce: Callable[[str], None]) -> Non
     """Run the world of the settings until it is stopped. Raises BadConfiguration, JournalBroken and what ended it."""
     clock = SystemClock()
     place = place_of(settings)
-    configure_log(settings.log.level, settings.log.format, clock)
-    async with sandbox_world(settings, place, clock) as parts:
-        await run_world(settings, place, parts, clock, announce)
+    log = start_log(clock, sys.stdout, style=settings.log.format, level=settings.log.level)
+    try:
+        async with sandbox_world(settings, place, clock) as parts:
+            await run_world(settings, place, parts, clock, announce)
+    finally:
+        log.close()
 
 
 async def run_world(
     settings: Settings, place: Place, parts: Parts, clock: Clock, announce: Callable[[str], None]
 ) -> None:
     """Recover, join the parts of one world and run them until a stop."""
-    policy = policy_of(settings, parts.gate)
-    path = place.journal_path(parts.account)
+    policy, path = policy_of(settings, parts.gate), place.journal_path(parts.account)
     async with AsyncExitStack() as stack:
         tag = "".join(secrets.choice(_TAG_DIGITS) for _ in range(4))
         journal = await stack.enter_async_context(
             open_journal(path, account=parts.account, tag=tag, created_ns=clock.wall_ns())
         )
-        recovered = await recover(journal, _label(settings, parts, journal), clock)
-        tape = stack.enter_context(_tape(settings, place, policy, path, recovered, clock))
-        daemon = _Daemon(settings, parts, policy, recovered, journal, tape, clock, path)
-        daemon.inbox.put(recovered.began)
-        for input_ in await _first_inputs(parts, policy):
-            daemon.inbox.put(input_)
-        await daemon.admin.start(settings.admin.host, settings.admin.port, place.socket_path)
-        stack.push_async_callback(daemon.admin.stop)
-        announce(f"journal {path}")
-        announce(f"health  http://{settings.admin.host}:{daemon.admin.http_port}/readyz and /metrics")
-        announce(f"control {place.socket_path} (try: aether status)")
-        await daemon.run()
-
-
-class _Daemon:
-    """Everything that one run is made of, joined."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        parts: Parts,
-        policy: Policy,
-        recovered: Recovered,
-        journal: SqliteJournal,
-        tape: TapeWriter,
-        clock: Clock,
-        path: Path,
-    ) -> None:
-        self.parts = parts
-        self.clock = clock
-        self.inbox = Inbox(clock)
-        self.metrics = Metrics(CODE_VERSION)
-        self.health = Health(clock)
-        self.latch = Latch(recovered.ledger.halts)
-        self.engine = Engine(policy, recovered.ledger)
-        self.desk = CommandDesk(self.inbox.put, self.latch)
-        self.hands = Hands(parts.venue, self.latch, self.inbox.put, clock)
-        self.hands.venue_offset_ns = lambda: self.engine.market.clock_offset_ns
-        self.runner = Runner(
-            inbox=self.inbox,
-            engine=self.engine,
+        recovered = await recover(journal, label_of(settings, parts, journal), clock)
+        header = TapeHeader(
+            run=recovered.began.run,
+            code_version=CODE_VERSION,
+            settings=encode(policy).decode(),
+            first_fact_seq=recovered.ledger.next_seq,
+            journal=str(path),
+            started_at_ns=clock.wall_ns(),
+        )
+        limits = TapeLimits(total_bytes_max=settings.journal.tape_mb_max * 1_000_000)
+        tape = stack.enter_context(TapeWriter(place.tapes_dir / path.stem, header, limits))
+        metrics = Metrics(clock)
+        machine = Machine(
+            policy=policy,
+            instruments=[parts.gate.instruments[symbol] for symbol in policy.symbols],
+            recovered=recovered,
             journal=journal,
             tape=tape,
-            hands=self.hands,
-            observers=(self.latch.observe, self.desk.observe, FactLog().observe, self.metrics.observe),
+            feed=parts.feed,
+            venue=parts.venue,
             clock=clock,
-            took=self.metrics.took,
+            pace=pace_of(settings),
+            free_bytes=lambda: shutil.disk_usage(place.state_dir).free,
+            gauges=Gauges(metrics.step_took, metrics.commit_took, metrics.loop_lag),
         )
-        self.pace = Pace(
-            tick_ms=TICK_MS,
-            stall_ms_max=settings.orders.stall_ms_max,
-            disk_reserve_bytes=settings.journal.disk_reserve_mb * 1_000_000,
-            stop_s_max=settings.orders.stop_s_max,
+        desk = CommandDesk(machine.inbox.put, machine.latch)
+        machine.observers += [desk.observe, FactLog().observe, metrics.observe]
+        health = Health(clock, lambda: machine.runner.view, silence_s_max=SILENT_LOOP_S_MAX)
+        admin = AdminServer(
+            lambda: machine.runner.view, desk, _explainer(path), health=health, metrics=metrics, clock=clock
         )
-        self.supervisor = Supervisor(self.inbox.put, self.pace, self.is_quiet)
-        self.ticker = Ticker(
-            self.inbox.put, clock, self.pace, lambda: shutil.disk_usage(path.parent).free, self.metrics.loop_lag
-        )
-        self.admin = AdminServer(
-            view=lambda: self.runner.view,
-            desk=self.desk,
-            explain=_explainer(path),
-            health=self.health,
-            metrics=self.metrics,
-            clock=clock,
-        )
+        await admin.start(settings.admin.host, settings.admin.port, place.socket_path)
+        stack.push_async_callback(admin.stop)
+        announce(f"journal {path}")
+        announce(f"health  http://{settings.admin.host}:{admin.http_port}/readyz and /metrics")
+        announce(f"control {place.socket_path} (try: aether status)")
+        machine.supervisor.catch_signals()
+        manager = ServiceManager(os.environ.get("NOTIFY_SOCKET"))
+        watch = _Watch(machine, metrics, health, manager, path)
+        manager.ready(f"world {settings.world.name}, run {recovered.began.run}")
+        await machine.run((*parts.services, ("admin", admin.run), ("watch", watch.run)))
+        manager.stopping()
 
-    def is_quiet(self) -> bool:
-        """Stopping has begun, every answer is in, and only orders that may stay are left."""
-        ledger = self.engine.ledger
-        keeps = not self.engine.policy.orders.cancel_on_stop
-        waiting = [order for order in ledger.unsettled.values() if not (keeps and order.state is OrderState.OPEN)]
-        return ledger.is_stopping and not waiting and not self.hands.in_hand and not self.inbox.live
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Tells probes, metrics and the service manager, once a tick, how it goes."""
+
+    machine: Machine
+    metrics: Metrics
+    health: Health
+    manager: ServiceManager
+    journal_path: Path
 
     async def run(self) -> None:
-        """Until a signal has been obeyed, or something failed."""
-        self.supervisor.catch_signals()
-        services: list[Service] = [
-            ("feed", lambda: self.parts.feed.run(self.inbox.put)),
-            ("executions", lambda: self.parts.venue.run(self.inbox.put)),
-            ("hands", self.hands.run),
-            ("ticker", self.ticker.run),
-            ("fees", self._read_fees_daily),
-            ("health", self._show),
-            *self.parts.services,
-        ]
-        await self.supervisor.run(self.runner.run, services)
-
-    async def _read_fees_daily(self) -> None:
-        while True:
-            wait_s = FEES_EVERY_S
-            try:
-                for seen in await self.parts.venue.fees(self.parts.gate.symbols):
-                    self.inbox.put(seen)
-            except AetherError:
-                wait_s = 60  # the last known rates, or the settings' fallback, stay in force
-            await asyncio.sleep(wait_s)
-
-    async def _show(self) -> None:
         while True:
             await asyncio.sleep(TICK_MS / 1000)
-            view = self.runner.view
-            self.metrics.inbox_depth(self.inbox.live)
-            if view is not None:
-                self.metrics.show(view)
-                self.health.show(view)
+            self.health.tick()
+            self.metrics.inbox_depth(self.machine.inbox.live)
+            self.metrics.journal_bytes(self.journal_path.stat().st_size)
+            if self.machine.runner.view is not None:
+                self.metrics.show(self.machine.runner.view)
+            self.manager.watchdog()
 
 
-def _label(settings: Settings, parts: Parts, journal: SqliteJournal) -> RunLabel:
+def pace_of(settings: Settings) -> Pace:
+    """How often the program ticks and what it tolerates."""
+    return Pace(
+        tick_ms=TICK_MS,
+        stall_ms_max=settings.orders.stall_ms_max,
+        disk_reserve_bytes=settings.journal.disk_reserve_mb * 1_000_000,
+        stop_s_max=settings.orders.stop_s_max,
+    )
+
+
+def label_of(settings: Settings, parts: Parts, journal: SqliteJournal) -> RunLabel:
+    """What the run writes of itself."""
     return RunLabel(
         tag=journal.meta.tag,
         account=parts.account,
@@ -393,42 +390,7 @@ def _label(settings: Settings, parts: Parts, journal: SqliteJournal) -> RunLabel
     )
 
 
-def _tape(
-    settings: Settings, place: Place, policy: Policy, path: Path, recovered: Recovered, clock: Clock
-) -> TapeWriter:
-    header = TapeHeader(
-        run=recovered.began.run,
-        code_version=CODE_VERSION,
-        settings=encode(policy).decode(),
-        first_fact_seq=recovered.ledger.next_seq,
-        journal=str(path),
-        started_at_ns=clock.wall_ns(),
-    )
-    limits = TapeLimits(total_bytes_max=settings.journal.tape_mb_max * 1_000_000)
-    return TapeWriter(place.tapes_dir / path.stem, header, limits)
-
-
-async def _first_inputs(parts: Parts, policy: Policy) -> list[Input]:
-    """Rules, rates and candles: what the core must know before its first decision. Waits until the venue is reached."""
-    inputs: list[Input] = [InstrumentSeen(parts.gate.instruments[symbol]) for symbol in policy.symbols]
-    inputs += await _reached(lambda: parts.venue.fees(policy.symbols))
-    for trend in policy.trends:
-        for symbol in trend.symbols:
-            inputs.append(await _reached(lambda s=symbol, b=trend.bar_s: parts.feed.history(s, b, WARM_BARS)))
-    return inputs
-
-
-async def _reached(ask: Callable[[], Any]) -> Any:
-    backoff_s = 0.5
-    while True:
-        try:
-            return await ask()
-        except VenueUnavailable as error:
-            await asyncio.sleep(max(backoff_s, error.retry_after_s))
-            backoff_s = min(2 * backoff_s, REACH_BACKOFF_S_MAX)
-
-
-def _explainer(path: Path) -> Callable[[str], Any]:
+def _explainer(path: Path) -> Explainer:
     async def explain(asked: str) -> tuple[Numbered, ...]:
         async with read_only(path) as reader:
             return why([numbered async for numbered in reader.read()], asked)
@@ -447,15 +409,20 @@ async def run_sandbox(settings: Settings, hello_path: Path | None) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     hello = orjson.dumps(sandbox.hello())
     if hello_path is not None:
-        hello_path.unlink(missing_ok=True)
-        with open(os.open(hello_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
-            file.write(hello + b"\n")
+        _keep_secret(hello_path, hello + b"\n")
     sys.stdout.write(hello.decode() + "\n")
     sys.stdout.flush()
     async with asyncio.TaskGroup() as group:
         group.create_task(sandbox.run(), name="sandbox")
         await stop.wait()
         await sandbox.stop()
+
+
+def _keep_secret(path: Path, content: bytes) -> None:
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
 
 
 async def replay_tape(tape: Path, journal: Path | None) -> ReplayReport:
@@ -483,5 +450,5 @@ def _whole_tape(entries: Iterator[TapeEntry]) -> Iterator[Stamped]:
 
 
 def _row(numbered: Numbered) -> Encoded:
-    kind, version_, body = encode_fact(numbered.fact)
-    return numbered.seq, numbered.run, numbered.at_ns, numbered.input_seq, f"{kind} {version_}", body
+    row = encode_fact(numbered.fact)
+    return numbered.seq, numbered.run, numbered.at_ns, numbered.input_seq, f"{row.kind} {row.version}", row.body

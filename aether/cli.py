@@ -17,7 +17,7 @@ import uvloop
 from rich.console import Console
 
 from aether import printing
-from aether.admin.control import ControlClient, ControlTimeout, DaemonNotRunning
+from aether.admin.control import ControlClient, ControlTimedOut, DaemonNotRunning
 from aether.app import place_of, replay_tape, run_daemon, run_sandbox
 from aether.domain.codes import CODES
 from aether.domain.errors import AetherError, BadConfiguration, JournalBroken
@@ -86,7 +86,7 @@ def _fail_with(error: BaseException) -> NoReturn:
             code = Exit.BAD_CONFIGURATION
         case JournalBroken():
             code = Exit.CHECK_FAILED
-        case ControlTimeout() | TimeoutError():
+        case ControlTimedOut() | TimeoutError():
             code = Exit.TIMED_OUT
         case AetherError() | OSError():
             code = Exit.FAILED
@@ -121,9 +121,7 @@ def run(
 @app.command()
 def sandbox(
     config: ConfigOption = None,
-    port: Annotated[
-        int | None, typer.Option(help="TCP port; this one and the next are used, 0 takes free ones")
-    ] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port; this and the next are used, 0 takes free ones")] = None,
     seed: Annotated[int | None, typer.Option(help="seed of the made market")] = None,
     speed: Annotated[int | None, typer.Option(help="recorded hours in a real hour")] = None,
     hello: Annotated[Path | None, typer.Option(help="also keep the first line in this file, mode 0600")] = None,
@@ -273,7 +271,7 @@ def capture_verify(
     single = next(iter(reports.values())) if len(reports) == 1 else None
     answer = printing.plain(single) if single is not None else {name: printing.plain(r) for name, r in reports.items()}
     _print(answer, as_json=as_json, show=printing.record)
-    raise SystemExit(Exit.DONE if all(report.ok for report in reports.values()) else Exit.CHECK_FAILED)
+    raise SystemExit(Exit.DONE if all(report.is_sound for report in reports.values()) else Exit.CHECK_FAILED)
 
 
 # --- settings -------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ Authority leans to safety: halting and cancelling are open to one person at once
 
 from __future__ import annotations
 
-from aether.core.halts import is_scope
+from aether.core.halts import is_scope, strategy_scope
 from aether.core.ledger import Ledger
 from aether.domain.actors import Actor, Role
 from aether.domain.inputs import CancelEverything, Command, Halt, Resume
@@ -29,7 +29,7 @@ def refusal_of(actor: Actor, command: Command, ledger: Ledger) -> tuple[str, str
 def _resume_refusal(scope: str, ledger: Ledger) -> tuple[str, str] | None:
     if ledger.is_stopping:
         return "authority_stopping", "the program is stopping"
-    if scope not in ledger.halts and scope.removeprefix("strategy:") not in ledger.paused:
+    if scope not in ledger.halts and scope not in map(strategy_scope, ledger.paused):
         return "authority_not_halted", f"nothing is halted in scope {scope!r}"
     if ledger.started is not None and ledger.started.real_money:
         return "authority_two_directors", "the live account is resumed by two directors, not from here"

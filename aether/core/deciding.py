@@ -5,10 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from aether.core.halts import covering_scopes, reasons_against
+from aether.core.halts import reasons_against
 from aether.core.intents import OrderIntent, is_worth_an_order, target_position, wish
-from aether.core.ledger import Ledger
-from aether.core.market import SymbolPicture, Volatility, measure_volatility
+from aether.core.market import SymbolPicture, Volatility
 from aether.core.orders import Order
 from aether.core.policy import TrendParameters
 from aether.core.risk import RiskView
@@ -33,11 +32,6 @@ def decide(engine: Engine, picture: SymbolPicture) -> None:
             signal = _signal(engine, picture, parameters)
             if signal is not None:
                 _pursue(engine, picture, parameters, signal)
-
-
-def may_rest(ledger: Ledger, order: Order) -> bool:
-    """No halt covers the order: it may stay on the book."""
-    return not any(scope in ledger.halts for scope in covering_scopes(order.symbol, order.submitted.strategy))
 
 
 def _signal(engine: Engine, picture: SymbolPicture, parameters: TrendParameters) -> Signal | None:
@@ -90,8 +84,8 @@ def _pursue(engine: Engine, picture: SymbolPicture, parameters: TrendParameters,
 
 
 def _volatility(engine: Engine, picture: SymbolPicture, parameters: TrendParameters) -> Volatility | None:
-    policy, closes = engine.policy.sizing, picture.candles[parameters.bar_s].closes
-    return measure_volatility(closes, parameters.bar_s, policy.volatility_bars_short, policy.volatility_bars_long)
+    policy = engine.policy.sizing
+    return picture.candles[parameters.bar_s].volatility(policy.volatility_bars_short, policy.volatility_bars_long)
 
 
 def _view(engine: Engine, picture: SymbolPicture, intent: OrderIntent, volatility: Volatility) -> RiskView:

@@ -13,7 +13,7 @@ from aether.core import authority, deciding, reconcile, upkeep
 from aether.core.halts import ALL, HoldCause, symbol_scope
 from aether.core.ledger import Ledger
 from aether.core.market import Market
-from aether.core.orders import Event, OrderState
+from aether.core.orders import Event, Order, OrderState
 from aether.core.policy import Policy
 from aether.core.reconcile import Mismatch
 from aether.core.strategies.trend import Signal
@@ -108,10 +108,12 @@ class Engine:
         self.signals: dict[tuple[str, Symbol], Signal] = {}
         self.bars_seen: dict[tuple[str, Symbol], int] = {}
         self.suspects: tuple[Mismatch, ...] = ()
+        self.suspected_ns = 0
         self.reconciled_ns: int | None = None
         self.stream_live_ns: int | None = None
         self.asked_ns: int | None = None
         self.next_ask_ns = 0
+        self.ask_again = False
         self._input_seq = 0
         self._facts: list[Numbered] = []
         self._effects: list[Effect] = []
@@ -195,10 +197,12 @@ class Engine:
             self.ask(CancelOrder(cl_ord_id, order.order_id))
 
     def ask_account(self, why: str) -> None:
-        """Take the venue's account, unless it is being asked for already."""
+        """Take the venue's account; once more after the look under way, which may have begun too early to show why."""
         if self.asked_ns is None:
-            self.asked_ns = self.now_ns
+            self.asked_ns, self.ask_again = self.now_ns, False
             self.ask(AskAccount(why, self._since_ns()))
+        else:
+            self.ask_again = True
 
     def _since_ns(self) -> int:
         certain = self.reconciled_ns or self.ledger.reconciled_ns or self.ledger.account_as_of_ns or self.now_ns
@@ -275,16 +279,20 @@ class Engine:
         self.ask_account(f"a private message could not be read: {malformed.why}")
 
     def _submit_accepted(self, answer: SubmitAccepted) -> None:
-        order = self.ledger.orders.get(answer.cl_ord_id)
-        if order is None:
-            raise InvariantBroken(f"an answer for {answer.cl_ord_id}, which was never submitted")
-        if order.order_id is None:  # else a late or second answer, which adds nothing
+        if self._own(answer.cl_ord_id).order_id is None:  # else a late or second answer, which adds nothing
             self.emit(OrderAccepted(answer.cl_ord_id, answer.order_id))
-        if order.cancel_asked_ns is None and not deciding.may_rest(self.ledger, order):
-            self.request_cancel(answer.cl_ord_id, "halted while in flight")
+        order = self._own(answer.cl_ord_id)
+        if order.state is OrderState.OPEN and order.cancel_asked_ns is None and not upkeep.may_rest(self, order):
+            self.request_cancel(answer.cl_ord_id, "halted or stopping while in flight")
+
+    def _own(self, cl_ord_id: str) -> Order:
+        order = self.ledger.orders.get(cl_ord_id)
+        if order is None:
+            raise InvariantBroken(f"an answer for {cl_ord_id}, which was never submitted")
+        return order
 
     def _submit_refused(self, answer: SubmitRefused) -> None:
-        order = self.ledger.orders[answer.cl_ord_id]
+        order = self._own(answer.cl_ord_id)
         if order.allows(Event.REFUSED):
             self.emit(OrderRefused(answer.cl_ord_id, answer.code, answer.text))
         else:
@@ -292,12 +300,12 @@ class Engine:
         self.ask_account(f"{answer.cl_ord_id} was refused: {answer.text}")
 
     def _submit_unknown(self, answer: SubmitUnknown) -> None:
-        if self.ledger.orders[answer.cl_ord_id].state is OrderState.IN_FLIGHT:
+        if self._own(answer.cl_ord_id).state is OrderState.IN_FLIGHT:
             self.emit(AnswerLost(answer.cl_ord_id, answer.why))
             self.next_ask_ns = self.now_ns
 
     def _cancel_answered(self, answer: CancelAnswered) -> None:
-        if not answer.done and not self.ledger.orders[answer.cl_ord_id].is_settled:
+        if not answer.done and not self._own(answer.cl_ord_id).is_settled:
             self.emit(CancelRefused(answer.cl_ord_id, answer.text))
             self.ask_account(f"the cancel of {answer.cl_ord_id} was not taken: {answer.text}")
 
@@ -324,6 +332,11 @@ class Engine:
         elif not report.status.is_terminal and not is_known:
             order = report.order_id, report.cl_ord_id, report.name, report.side, report.qty, report.limit_price
             self.emit(ExternalOrderSeen(*order))
+        if reconcile.is_foreign(self.ledger, report):
+            self._foreign(report.cl_ord_id)
+
+    def _foreign(self, cl_ord_id: str | None) -> None:
+        self.halt(ALL, "halt_foreign_order", f"{cl_ord_id} bears this journal's mark and is not in it")
 
     def _fill_reported(self, reported: FillReported) -> None:
         fill = reconcile.fill_fact(self.ledger, reported.execution, reported.source)
@@ -348,30 +361,32 @@ class Engine:
             else:
                 self.emit(fact)
         if (foreign := reconcile.foreign_order(self.ledger, account)) is not None:
-            self.halt(ALL, "halt_foreign_order", f"{foreign} bears this journal's mark and is not in it")
+            self._foreign(foreign)
         self._compare_balances(account, fills_came=len(self.ledger.exec_ids) != fills_before)
+        if self.ask_again:
+            self.next_ask_ns = self.now_ns
 
     def _compare_balances(self, account: AccountSeen, *, fills_came: bool) -> None:
-        if "balances" not in account.views or self.ledger.account_as_of_ns is None:
-            self.next_ask_ns = self.now_ns + self.policy.orders.unresolved_retry_s * NANOS_PER_S
+        self.next_ask_ns = self.now_ns + self.policy.orders.unresolved_retry_s * NANOS_PER_S
+        if "balances" not in account.views or "trades" not in account.views:
             return
         found = reconcile.mismatches(self.ledger, account)
         if not found:
             self._agree(account)
-            return
-        # The views of one look are not of one moment. What differs twice in the same way, with no fill between, is real.
-        is_real = found == self.suspects and not fills_came
-        self.suspects = found
-        self.next_ask_ns = self.now_ns + NANOS_PER_S
-        if is_real:
+        elif found != self.suspects or fills_came:
+            self.suspects, self.suspected_ns = found, account.asked_ns
+        elif account.asked_ns - self.suspected_ns >= self.policy.orders.view_lag_s * NANOS_PER_S:
+            # Views are of different moments and may lag. What differs in the same way for longer than that is real.
             self._differ(found)
 
     def _agree(self, account: AccountSeen) -> None:
         self.suspects = ()
+        if not all(view in account.views for view in reconcile.ABSENCE_VIEWS):
+            return  # balances agree, but what is open or was filled is not all known
         is_news = self.reconciled_ns is None or bool(self.ledger.differences)
         self.reconciled_ns = min(self.now_ns, account.asked_ns)
         self.next_ask_ns = self.now_ns + upkeep.account_interval_ns(self)
-        if self.stream_live_ns is not None and "executions" in account.views:
+        if self.stream_live_ns is not None and account.asked_ns >= self.stream_live_ns:
             is_news = is_news or (HoldCause.PRIVATE_STREAM.value, ALL) in self.ledger.holds
             self.release(HoldCause.PRIVATE_STREAM, ALL)
             self.release(HoldCause.STARTING, ALL)

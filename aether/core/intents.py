@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from aether.core.policy import SizingPolicy
 from aether.domain.instruments import Side
-from aether.domain.values import NO_QTY, NO_USD, Bps, Price, Qty, Symbol, Usd
+from aether.domain.values import MONEY, NO_QTY, NO_USD, Bps, Price, Qty, Symbol, Usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ def target_position(
     """
     if target_bps <= 0 or equity.amount <= 0:
         return NO_USD
-    factor = Decimal(policy.risk_budget_bps * target_bps * regime_percent) / Decimal(volatility_used_bps * 1_000_000)
-    return equity.scaled(factor)
+    share = Decimal(policy.risk_budget_bps * target_bps * regime_percent)
+    return Usd(MONEY.divide(equity.scaled(share).amount, Decimal(volatility_used_bps * 1_000_000)))
 
 
 def is_worth_an_order(target: Usd, position: Usd, policy: SizingPolicy) -> bool:
     """The distance to the target passes the rebalancing band; leaving a market is always worth it."""
-    distance = abs((target - position).amount)
+    distance = (target - position).amount.copy_abs()
     if not target.amount:
         return position.amount > 0
     return distance >= max(policy.rebalance_usd_min.amount, target.bps(policy.rebalance_band_bps).amount)

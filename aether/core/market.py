@@ -28,7 +28,7 @@ class Volatility:
 class Candles:
     """Closes of `bar_s` seconds built from trades, seeded with history. A bar without trades repeats its forerunner."""
 
-    __slots__ = ("_closing", "_open_s", "bar_s", "closes", "completed")
+    __slots__ = ("_closing", "_measured", "_measured_for", "_open_s", "bar_s", "closes", "completed")
 
     def __init__(self, bar_s: int) -> None:
         self.bar_s = bar_s
@@ -36,6 +36,8 @@ class Candles:
         self.completed = 0  # counts bars for ever: a strategy looks again when it moved
         self._open_s: int | None = None
         self._closing: Decimal | None = None
+        self._measured: Volatility | None = None
+        self._measured_for: tuple[int, int, int] | None = None
 
     def seed(self, bars: Sequence[Bar]) -> None:
         """Begin anew from complete candles, oldest first."""
@@ -57,6 +59,14 @@ class Candles:
             self.completed += behind
             self._open_s += behind * self.bar_s
 
+    def volatility(self, short_bars: int, long_bars: int) -> Volatility | None:
+        """As measure_volatility; measured once for each complete bar."""
+        wanted_for = self.completed, short_bars, long_bars
+        if wanted_for != self._measured_for:
+            self._measured = measure_volatility(self.closes, self.bar_s, short_bars, long_bars)
+            self._measured_for = wanted_for
+        return self._measured
+
     def trade(self, price: Decimal, at_ns: int) -> None:
         """Let a trade move the running bar."""
         self.pass_time(at_ns)
@@ -66,13 +76,27 @@ class Candles:
 
 
 class SymbolPicture:
-    """What is known of one symbol now."""
+    """What is known of one symbol now. Best prices are live or last known; positions are valued at `mid`."""
 
-    __slots__ = ("_book", "book_at_ns", "candles", "is_live", "last_trade", "symbol", "trade_at_ns")
+    __slots__ = (
+        "_book",
+        "ask",
+        "bid",
+        "book_at_ns",
+        "candles",
+        "is_live",
+        "last_trade",
+        "mid",
+        "symbol",
+        "trade_at_ns",
+    )
 
     def __init__(self, symbol: Symbol, bar_lengths_s: Iterable[int]) -> None:
         self.symbol = symbol
         self.is_live = False
+        self.bid: Price | None = None
+        self.ask: Price | None = None
+        self.mid: Price | None = None
         self.book_at_ns = 0
         self.last_trade: Price | None = None
         self.trade_at_ns = 0
@@ -82,6 +106,9 @@ class SymbolPicture:
     def take_book(self, book: BookChanged, at_ns: int) -> None:
         """A whole new picture. One with an empty or crossed side is no quote."""
         self._book = book
+        self.bid = _price(book, book.bids[0]) if book.bids else None
+        self.ask = _price(book, book.asks[0]) if book.asks else None
+        self.mid = _middle(self.bid, self.ask)
         self.book_at_ns = at_ns
         self.is_live = bool(book.bids and book.asks and book.bids[0][0] < book.asks[0][0])
 
@@ -108,26 +135,6 @@ class SymbolPicture:
         for candles in self.candles.values():
             candles.pass_time(at_ns)
 
-    @property
-    def bid(self) -> Price | None:
-        """Best bid, live or last known."""
-        book = self._book
-        return Price(Decimal(book.bids[0][0]).scaleb(-book.price_decimals)) if book and book.bids else None
-
-    @property
-    def ask(self) -> Price | None:
-        """Best ask, live or last known."""
-        book = self._book
-        return Price(Decimal(book.asks[0][0]).scaleb(-book.price_decimals)) if book and book.asks else None
-
-    @property
-    def mid(self) -> Price | None:
-        """Middle of the last known quote: the price positions are valued at."""
-        bid, ask = self.bid, self.ask
-        if bid is None or ask is None:
-            return None
-        return Price(MONEY.divide(bid.usd_per_coin + ask.usd_per_coin, Decimal(2)))
-
     def quote_age_ms(self, at_ns: int) -> int:
         """Age of the book by our clock."""
         return (at_ns - self.book_at_ns) // NANOS_PER_MS
@@ -139,15 +146,15 @@ class SymbolPicture:
         if book is None or not levels or spend.amount <= 0:
             return None
         left, coins = spend.amount, Decimal(0)
-        for ticks, lots in levels:
-            price = Decimal(ticks).scaleb(-book.price_decimals)
-            taken = min(left, MONEY.multiply(price, Decimal(lots).scaleb(-book.qty_decimals)))
-            coins = MONEY.add(coins, MONEY.divide(taken, price))
-            left -= taken
+        for level in levels:
+            price = _price(book, level)
+            taken = min(left, price.times(_qty(book, level)).amount)
+            coins = MONEY.add(coins, MONEY.divide(taken, price.usd_per_coin))
+            left = MONEY.subtract(left, taken)
             if not left:
                 break
         else:
-            coins = MONEY.add(coins, MONEY.divide(left, Decimal(levels[-1][0]).scaleb(-book.price_decimals)))
+            coins = MONEY.add(coins, MONEY.divide(left, _price(book, levels[-1]).usd_per_coin))
         return Price(MONEY.divide(spend.amount, coins))
 
     def top(self, side: Side) -> tuple[tuple[Price, Qty], ...]:
@@ -156,10 +163,21 @@ class SymbolPicture:
         if book is None:
             return ()
         levels = book.bids if side is Side.BUY else book.asks
-        return tuple(
-            (Price(Decimal(ticks).scaleb(-book.price_decimals)), Qty(Decimal(lots).scaleb(-book.qty_decimals)))
-            for ticks, lots in levels
-        )
+        return tuple((_price(book, level), _qty(book, level)) for level in levels)
+
+
+def _middle(bid: Price | None, ask: Price | None) -> Price | None:
+    if bid is None or ask is None:
+        return None
+    return Price(MONEY.divide(MONEY.add(bid.usd_per_coin, ask.usd_per_coin), Decimal(2)))
+
+
+def _price(book: BookChanged, level: Level) -> Price:
+    return Price(MONEY.scaleb(Decimal(level[0]), -book.price_decimals))
+
+
+def _qty(book: BookChanged, level: Level) -> Qty:
+    return Qty(MONEY.scaleb(Decimal(level[1]), -book.qty_decimals))
 
 
 class Market:

@@ -159,8 +159,8 @@ class Order:
         """Dollars, fee included, that the outstanding part of a buy may still cost."""
         if self.side is Side.SELL:
             return NO_USD
-        share = MONEY.divide(self.outstanding.coins, self.submitted.qty.coins)
-        return self.submitted.reserved.scaled(share)
+        whole = self.submitted.reserved.scaled(self.outstanding.coins)  # divided last, so that no digit is lost before
+        return Usd(MONEY.divide(whole.amount, self.submitted.qty.coins))
 
     @property
     def average_price(self) -> Price | None:

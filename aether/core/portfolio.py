@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import reduce
 
 from aether.domain.facts import OrderFilled
 from aether.domain.instruments import Side
@@ -38,8 +39,8 @@ class Position:
 
     def after(self, fill: OrderFilled, base: str) -> Position:
         """This position with one fill booked. Coins sold beyond what is held (an EXTERNAL sale) cost nothing."""
-        fee_usd = Usd(sum((fee.amount for fee in fill.fees if fee.asset == USD), ZERO))
-        fee_coins = Qty(max(ZERO, sum((fee.amount for fee in fill.fees if fee.asset == base), ZERO)))
+        fee_usd = Usd(_fees_in(USD, fill))
+        fee_coins = Qty(max(ZERO, _fees_in(base, fill)))
         fees = self.fees + fee_usd
         if fill.side is Side.BUY:
             return replace(
@@ -48,7 +49,7 @@ class Position:
         sold = min(self.qty, fill.qty + fee_coins)
         # What leaves and what stays add up to the cost exactly, so profit loses no cent to this rounding.
         share = MONEY.divide(MONEY.multiply(self.cost.amount, sold.coins), self.qty.coins) if self.qty else ZERO
-        leaving = Usd(share.quantize(_COST_STEP, ROUND_HALF_EVEN)) if sold < self.qty else self.cost
+        leaving = Usd(share.quantize(_COST_STEP, ROUND_HALF_EVEN, MONEY)) if sold < self.qty else self.cost
         return replace(
             self,
             qty=self.qty - sold,
@@ -56,6 +57,10 @@ class Position:
             realised=self.realised + fill.cost - fee_usd - leaving,
             fees=fees,
         )
+
+
+def _fees_in(asset: str, fill: OrderFilled) -> Decimal:
+    return reduce(MONEY.add, (fee.amount for fee in fill.fees if fee.asset == asset), ZERO)
 
 
 class Portfolio:
@@ -77,10 +82,10 @@ class Portfolio:
         if not slash:  # a pair we have no names for: the balances will show what it moved, and reconciliation asks
             return
         direction = 1 if fill.side is Side.BUY else -1
-        self._move(base, direction * fill.qty.coins)
-        self._move(quote, -direction * fill.cost.amount)
+        self._move(base, MONEY.multiply(Decimal(direction), fill.qty.coins))
+        self._move(quote, MONEY.multiply(Decimal(-direction), fill.cost.amount))
         for fee in fill.fees:
-            self._move(fee.asset, -fee.amount)
+            self._move(fee.asset, fee.amount.copy_negate())
         if fill.symbol is not None:
             key = (fill.strategy or EXTERNAL, fill.symbol)
             self.positions[key] = self.positions.get(key, Position(*key)).after(fill, base)

@@ -51,7 +51,8 @@ def fill_fact(ledger: Ledger, execution: Execution, source: str) -> OrderFilled 
     if execution.exec_id in ledger.exec_ids:
         return None
     order = ledger.order(execution.cl_ord_id, execution.order_id)
-    if order is None and execution.venue_ns <= (ledger.account_as_of_ns or 0):
+    opened_ns = ledger.account_as_of_ns
+    if order is None and (opened_ns is None or execution.venue_ns <= opened_ns):
         return None
     return OrderFilled(
         exec_id=execution.exec_id,
@@ -172,11 +173,14 @@ def foreign_order(ledger: Ledger, account: AccountSeen) -> str | None:
 
     Another daemon runs on a copy of this journal, or the journal is older than the account: either way, stop.
     """
-    for report in account.open_orders:
-        is_marked = run_of_cl_ord_id(report.cl_ord_id, ledger.tag) is not None
-        if is_marked and ledger.order(report.cl_ord_id, report.order_id) is None:
-            return report.cl_ord_id
-    return None
+    return next((report.cl_ord_id for report in account.open_orders if is_foreign(ledger, report)), None)
+
+
+def is_foreign(ledger: Ledger, report: OrderReport) -> bool:
+    """A living order bears this journal's mark and is not in it."""
+    is_marked = run_of_cl_ord_id(report.cl_ord_id, ledger.tag) is not None
+    is_ours = ledger.order(report.cl_ord_id, report.order_id) is not None
+    return is_marked and not is_ours and not report.status.is_terminal
 
 
 def mismatches(ledger: Ledger, account: AccountSeen) -> tuple[Mismatch, ...]:

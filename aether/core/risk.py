@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import reduce
 
 from aether.core.intents import OrderIntent
 from aether.core.policy import RiskLimits, SizingPolicy
@@ -102,7 +103,7 @@ def price_collar(intent: OrderIntent, view: RiskView) -> Allowance:
     """The limit price is near both references: the middle of the book, and the last trade where there is one."""
     quote, collar = view.quote, view.limits.collar_bps
     references = [_middle(quote), *([quote.last_trade] if quote.last_trade is not None else [])]
-    furthest = max(abs(intent.limit_price.bps_from(reference)) for reference in references)
+    furthest = max(intent.limit_price.bps_from(reference).copy_abs() for reference in references)
     because = f"limit price is {furthest:.2f} bps from the references, at most {collar}"
     return _gate("price_collar", intent, "risk_collar", passes=furthest <= collar, because=because)
 
@@ -161,8 +162,8 @@ def nav_share(_: OrderIntent, view: RiskView) -> Allowance:
 def cash_room(_: OrderIntent, view: RiskView) -> Allowance:
     """Free cash above the floor, net of every reservation, with the fee taken out."""
     limits = view.limits
-    rounding = Usd(Decimal(1).scaleb(-view.instrument.cost_decimals))  # the reservation is rounded up by less
-    spendable = (view.cash_free - limits.cash_floor_usd).bps(limits.cash_bps_max) - rounding
+    share = (view.cash_free - limits.cash_floor_usd).bps(limits.cash_bps_max)
+    spendable = share.rounded_down(view.instrument.cost_decimals)  # the reservation is rounded up to these decimals
     room = Usd(MONEY.divide(spendable.amount, view.fee_factor))
     because = (
         f"{limits.cash_bps_max} bps of free cash {view.cash_free} above the floor {limits.cash_floor_usd}, "
@@ -202,7 +203,8 @@ def drawdown(intent: OrderIntent, view: RiskView) -> Allowance:
 def edge_over_cost(intent: OrderIntent, view: RiskView) -> Allowance:
     """The expected edge pays fee, spread, slippage and margin."""
     costs = view.costs
-    total = costs.fee_bps + costs.spread_bps + costs.slippage_bps + costs.margin_bps
+    parts = (costs.fee_bps, costs.spread_bps, costs.slippage_bps, costs.margin_bps)
+    total = reduce(MONEY.add, parts)
     because = (
         f"edge {costs.edge_bps} bps against {total} (fee {costs.fee_bps}, spread {costs.spread_bps}, "
         f"slippage {costs.slippage_bps}, margin {costs.margin_bps})"

@@ -112,11 +112,11 @@ def estimate_costs(
     slippage = Decimal(0)
     if average is not None and not passive:
         touch = ask if average >= ask else bid
-        slippage = abs(average.bps_from(touch))
+        slippage = average.bps_from(touch).copy_abs()
     return CostEstimate(
         edge_bps=Decimal(edge_bps),
         fee_bps=fee_bps,
-        spread_bps=spread.quantize(_HUNDREDTH, ROUND_UP),
-        slippage_bps=slippage.quantize(_HUNDREDTH, ROUND_UP),
+        spread_bps=spread.quantize(_HUNDREDTH, ROUND_UP, MONEY),
+        slippage_bps=slippage.quantize(_HUNDREDTH, ROUND_UP, MONEY),
         margin_bps=Decimal(margin_bps),
     )

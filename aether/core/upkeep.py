@@ -48,9 +48,9 @@ def _halt_on_loss(engine: Engine, equity: Usd) -> None:
     if mark is None:
         return
     loss, drop = mark.day_start - equity, mark.peak - equity
-    if loss >= mark.day_start.bps(limits.daily_loss_bps_max):
+    if loss.amount > 0 and loss >= mark.day_start.bps(limits.daily_loss_bps_max):
         engine.halt(ALL, "halt_daily_loss", f"lost {loss} since 00:00 UTC, limit {limits.daily_loss_bps_max} bps")
-    elif drop >= mark.peak.bps(limits.drawdown_bps_max):
+    elif drop.amount > 0 and drop >= mark.peak.bps(limits.drawdown_bps_max):
         engine.halt(ALL, "halt_drawdown", f"{drop} below the peak, limit {limits.drawdown_bps_max} bps")
 
 
@@ -62,8 +62,16 @@ def cancel_in_scope(engine: Engine, scope: str, why: str) -> None:
             engine.request_cancel(order.cl_ord_id, why)
 
 
+def may_rest(engine: Engine, order: Order) -> bool:
+    """No halt covers the order, and no stop is to leave the book empty: it may stay."""
+    if engine.ledger.is_stopping and engine.policy.orders.cancel_on_stop:
+        return False
+    scopes = covering_scopes(order.symbol, order.submitted.strategy)
+    return not any(scope in engine.ledger.halts for scope in scopes)
+
+
 def tend_orders(engine: Engine) -> None:
-    """Cancel what has rested too long, repeat cancels that were not shown done, ask after what should have ended."""
+    """Cancel what may rest no longer, repeat cancels that were not shown done, ask after what should have ended."""
     policy, now_ns = engine.policy.orders, engine.now_ns
     for order in tuple(engine.ledger.unsettled.values()):
         if order.state is not OrderState.OPEN or order.is_full:
@@ -72,8 +80,11 @@ def tend_orders(engine: Engine) -> None:
         if order.cancel_asked_ns is not None:
             if now_ns - order.cancel_asked_ns >= policy.cancel_retry_s * NANOS_PER_S and _may_cancel(engine, order):
                 engine.request_cancel(order.cl_ord_id, "the cancel was not shown done")
+        elif not may_rest(engine, order):  # it was in flight or unresolved when the halt or the stop came
+            if _may_cancel(engine, order):
+                engine.request_cancel(order.cl_ord_id, "halted or stopping")
         elif order.submitted.time_in_force is TimeInForce.IOC:
-            if age_ns >= _IOC_ANSWER_NS and now_ns >= engine.next_ask_ns:
+            if age_ns >= _IOC_ANSWER_NS and now_ns >= engine.next_ask_ns and engine.asked_ns is None:
                 engine.ask_account(f"{order.cl_ord_id} should have ended at once")
         elif age_ns >= policy.resting_s_max * NANOS_PER_S and _may_cancel(engine, order):
             engine.request_cancel(order.cl_ord_id, f"rested {policy.resting_s_max} s")
@@ -89,7 +100,7 @@ def tend_account(engine: Engine) -> None:
     """Look at the account again when it is time: each minute, or sooner while something is unresolved."""
     if engine.asked_ns is not None and engine.now_ns - engine.asked_ns > _ASK_LOST_NS:
         engine.asked_ns = None
-    is_due = engine.now_ns >= engine.next_ask_ns
+    is_due = engine.now_ns >= engine.next_ask_ns and engine.asked_ns is None
     if is_due and engine.stream_live_ns is not None:
         engine.next_ask_ns = engine.now_ns + account_interval_ns(engine)
         engine.ask_account("it is time")

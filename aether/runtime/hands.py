@@ -20,7 +20,9 @@ IN_HAND_MAX = 1_000
 class Hands:
     """One lane for each order, so that its cancel never overtakes it; lanes run side by side."""
 
-    def __init__(self, venue: OrderVenue, latch: Latch, put: Put, clock: Clock) -> None:
+    def __init__(
+        self, venue: OrderVenue, latch: Latch, put: Put, clock: Clock, venue_offset_ns: Callable[[], int]
+    ) -> None:
         self._venue = venue
         self._latch = latch
         self._put = put
@@ -28,7 +30,7 @@ class Hands:
         self._lanes: dict[str, deque[Effect]] = {}
         self._asked: dict[str, OrderSubmitted] = {}
         self._group: asyncio.TaskGroup | None = None
-        self.venue_offset_ns: Callable[[], int] = lambda: 0
+        self._venue_offset_ns = venue_offset_ns
 
     @property
     def in_hand(self) -> int:
@@ -84,8 +86,8 @@ class Hands:
             self._put(SubmitRefused(order.cl_ord_id, "venue_invalid", "no committed fact asks for this order"))
         elif self._latch.stops(asked):
             self._put(SubmitRefused(order.cl_ord_id, "latched", "trading was halted before the order was sent"))
-        elif self._clock.wall_ns() + self.venue_offset_ns() >= order.deadline_ns:
-            late_s = (self._clock.wall_ns() + self.venue_offset_ns() - order.deadline_ns) / NANOS_PER_S
+        elif self._clock.wall_ns() + self._venue_offset_ns() >= order.deadline_ns:
+            late_s = (self._clock.wall_ns() + self._venue_offset_ns() - order.deadline_ns) / NANOS_PER_S
             self._put(SubmitRefused(order.cl_ord_id, "venue_deadline", f"{late_s:.3f} s late, not sent"))
         else:
             self._put(await self._venue.submit(order))

@@ -8,6 +8,7 @@ from aether.core.engine import Engine, Step
 from aether.core.view import View, publish
 from aether.domain.facts import Numbered, OrderSubmitted, RunEnded
 from aether.domain.inputs import Stamped, Tick
+from aether.domain.values import NANOS_PER_S
 from aether.ports import Clock, FactObserver, Journal, Tape
 from aether.runtime.hands import Hands
 from aether.runtime.inbox import Inbox
@@ -26,16 +27,18 @@ class Runner:
         hands: Hands,
         observers: Sequence[FactObserver],
         clock: Clock,
-        took: Callable[[str, float], None],
+        step_took: Callable[[float], None],
+        commit_took: Callable[[float], None],
     ) -> None:
         self._inbox = inbox
         self._engine = engine
         self._journal = journal
         self._tape = tape
         self._hands = hands
-        self._observers = tuple(observers)
+        self._observers = observers
         self._clock = clock
-        self._took = took
+        self._step_took = step_took
+        self._commit_took = commit_took
         self.view: View | None = None
 
     async def run(self) -> None:
@@ -43,7 +46,7 @@ class Runner:
         while True:
             batch = await self._inbox.take()
             steps = self._decide(batch)
-            self._tape.record(batch)
+            self._tape.record(batch[: len(steps)])
             facts = [fact for step in steps for fact in step.facts]
             if facts:
                 await self._commit(facts)
@@ -61,13 +64,15 @@ class Runner:
         for stamped in batch:
             began_ns = self._clock.monotonic_ns()
             steps.append(self._engine.take(stamped))
-            self._took("step", (self._clock.monotonic_ns() - began_ns) / 1e9)
+            self._step_took((self._clock.monotonic_ns() - began_ns) / NANOS_PER_S)
+            if self._engine.ledger.has_ended:
+                break  # what came behind RunEnding belongs to the next run, which asks the venue for it
         return steps
 
     async def _commit(self, facts: list[Numbered]) -> None:
         began_ns = self._clock.monotonic_ns()
         await self._journal.append(facts)
-        self._took("commit", (self._clock.monotonic_ns() - began_ns) / 1e9)
+        self._commit_took((self._clock.monotonic_ns() - began_ns) / NANOS_PER_S)
         for numbered in facts:
             if isinstance(numbered.fact, OrderSubmitted):
                 self._hands.expect(numbered.fact)

@@ -188,7 +188,7 @@ def _execution_of(fill: OrderFilled) -> Any:
     from aether.domain.orders import Execution
 
     names = Execution.__slots__
-    return Execution(**{name: getattr(fill, name) for name in names})  # type: ignore[attr-defined]
+    return Execution(**{name: getattr(fill, name) for name in names})
 
 
 def test_a_late_fill_after_the_end_is_still_our_money(desk: Any) -> None:
@@ -303,7 +303,7 @@ def test_a_lost_answer_after_the_fill_changes_nothing(desk: Any) -> None:
 
 @pytest.mark.parametrize("is_halted", [False, True])
 def test_an_unresolved_order_found_open_rests_unless_a_halt_came_meanwhile(
-    new_desk: Any, make: Any, is_halted: bool
+    new_desk: Any, make: Any, *, is_halted: bool
 ) -> None:
     desk = new_desk(make.policy(trends=(make.trend(passive=True),)))
     order = desk.trade()
@@ -869,7 +869,7 @@ def test_stopping_decides_nothing_new_and_cancels_what_rests(new_desk: Any, make
 
 @pytest.mark.parametrize(("cancel_on_stop", "cancels"), [(True, 1), (False, 0)])
 def test_an_order_accepted_while_stopping_is_left_or_cancelled_as_set(
-    new_desk: Any, make: Any, cancel_on_stop: bool, cancels: int
+    new_desk: Any, make: Any, *, cancel_on_stop: bool, cancels: int
 ) -> None:
     policy = make.policy(trends=(make.trend(passive=True),), orders=make.order_policy(cancel_on_stop=cancel_on_stop))
     desk = new_desk(policy)

@@ -39,7 +39,7 @@ def test_no_target_or_no_equity_is_no_position(make: Any, equity: str, target_bp
         ("0", "0", False),
     ],
 )
-def test_small_distances_are_not_worth_an_order(make: Any, target: str, position: str, is_worth: bool) -> None:
+def test_small_distances_are_not_worth_an_order(make: Any, target: str, position: str, *, is_worth: bool) -> None:
     assert is_worth_an_order(make.usd(target), make.usd(position), make.sizing()) is is_worth
 
 
@@ -57,7 +57,7 @@ def a_wish(make: Any, target: str, held: str, *, passive: bool = False) -> Order
 
 
 @pytest.mark.parametrize(("passive", "price"), [(False, "101"), (True, "100")])
-def test_a_buy_crosses_or_joins_the_bid(make: Any, passive: bool, price: str) -> None:
+def test_a_buy_crosses_or_joins_the_bid(make: Any, *, passive: bool, price: str) -> None:
     intent = a_wish(make, "2020", "10", passive=passive)
 
     assert intent is not None
@@ -67,7 +67,7 @@ def test_a_buy_crosses_or_joins_the_bid(make: Any, passive: bool, price: str) ->
 
 
 @pytest.mark.parametrize(("passive", "price"), [(False, "100"), (True, "101")])
-def test_a_sell_crosses_or_joins_the_ask(make: Any, passive: bool, price: str) -> None:
+def test_a_sell_crosses_or_joins_the_ask(make: Any, *, passive: bool, price: str) -> None:
     intent = a_wish(make, "500", "10", passive=passive)
 
     assert intent is not None

@@ -83,7 +83,7 @@ def test_new_history_replaces_the_old_and_is_news(make: Any) -> None:
 @pytest.mark.parametrize(
     ("bid", "ask", "is_live"), [("99.9", "100", True), ("100", "100", False), ("100.1", "100", False)]
 )
-def test_a_crossed_or_locked_book_is_no_quote(make: Any, bid: str, ask: str, is_live: bool) -> None:
+def test_a_crossed_or_locked_book_is_no_quote(make: Any, bid: str, ask: str, *, is_live: bool) -> None:
     seen = picture(make)
     seen.take_book(make.book(bid, ask), make.T0)
 
@@ -169,13 +169,12 @@ def test_volatility_is_scaled_to_a_day_and_compared_over_two_windows() -> None:
 
 
 @pytest.mark.parametrize(("count", "is_enough"), [(6, False), (7, True)])
-def test_volatility_needs_one_close_more_than_its_long_window(count: int, is_enough: bool) -> None:
+def test_volatility_needs_one_close_more_than_its_long_window(count: int, *, is_enough: bool) -> None:
     assert (measure_volatility([D(100)] * count, 60, 2, 6) is not None) is is_enough
 
 
 def test_a_flat_market_has_no_volatility_and_an_ordinary_ratio() -> None:
     assert measure_volatility([D(100)] * 7, 60, 2, 6) == Volatility(Bps(0), 100)
-
 
 
 def test_a_trade_moves_last_price_and_candle(make: Any) -> None:

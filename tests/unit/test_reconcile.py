@@ -76,7 +76,7 @@ def test_a_fill_that_is_booked_is_not_booked_again(make: Any, lost: Any) -> None
 
 @pytest.mark.parametrize(("venue_s", "is_booked"), [(0, False), (1, True)])
 def test_a_fill_of_others_is_booked_if_it_came_after_the_sums_began(
-    make: Any, opened: Any, venue_s: int, is_booked: bool
+    make: Any, opened: Any, venue_s: int, *, is_booked: bool
 ) -> None:
     execution = make.execution("T1", None, "1", venue_ns=make.T0 + venue_s)
 
@@ -100,7 +100,7 @@ def test_a_fill_of_others_is_not_booked_before_the_sums_began(make: Any, book: A
     ],
 )
 def test_a_fill_worse_than_asked_breaks_the_contract(
-    make: Any, side: Side, price: str, changes: dict[str, Any], is_broken: bool
+    make: Any, side: Side, price: str, changes: dict[str, Any], *, is_broken: bool
 ) -> None:
     fill = replace(make.filled("T1", A, "1", price, side=side), **changes)
     order = make.order(side=side).after(fill, make.T0)
@@ -109,7 +109,7 @@ def test_a_fill_worse_than_asked_breaks_the_contract(
 
 
 @pytest.mark.parametrize(("coins", "is_broken"), [("10", False), ("10.0001", True)])
-def test_more_coins_than_asked_break_the_contract(make: Any, coins: str, is_broken: bool) -> None:
+def test_more_coins_than_asked_break_the_contract(make: Any, coins: str, *, is_broken: bool) -> None:
     fill = make.filled("T1", A, coins)
 
     assert (reconcile.breaks_contract(make.order().after(fill, make.T0), fill) is not None) is is_broken
@@ -192,7 +192,7 @@ DECIDABLE_S = 5 + 60 + 1  # deadline, view lag, clock error
 
 @pytest.mark.parametrize(("asked_ns", "is_absent"), [(DECIDABLE_S * S, False), (DECIDABLE_S * S + 1, True)])
 def test_absence_counts_only_after_deadline_lag_and_clock_error(
-    make: Any, lost: Any, asked_ns: int, is_absent: bool
+    make: Any, lost: Any, asked_ns: int, *, is_absent: bool
 ) -> None:
     facts = facts_of(make, lost, make.account(make.T0 + asked_ns, {}))
 
@@ -202,7 +202,7 @@ def test_absence_counts_only_after_deadline_lag_and_clock_error(
 
 @pytest.mark.parametrize(("error_s", "is_absent"), [(0, True), (1, True), (9, True), (10, False)])
 def test_a_measured_clock_error_beyond_the_setting_makes_absence_wait_longer(
-    make: Any, lost: Any, error_s: int, is_absent: bool
+    make: Any, lost: Any, error_s: int, *, is_absent: bool
 ) -> None:
     account = make.account(make.T0 + 75 * S, {})
 
@@ -210,7 +210,7 @@ def test_a_measured_clock_error_beyond_the_setting_makes_absence_wait_longer(
 
 
 @pytest.mark.parametrize(("offset_s", "is_absent"), [(-1, False), (0, False), (1, True)])
-def test_absence_is_timed_by_the_venues_clock(make: Any, lost: Any, offset_s: int, is_absent: bool) -> None:
+def test_absence_is_timed_by_the_venues_clock(make: Any, lost: Any, offset_s: int, *, is_absent: bool) -> None:
     account = make.account(make.T0 + DECIDABLE_S * S, {})
 
     assert bool(facts_of(make, lost, account, offset_ns=offset_s * S)) is is_absent
@@ -225,7 +225,7 @@ def test_absence_needs_all_four_views(make: Any, lost: Any, missing: str) -> Non
 
 @pytest.mark.parametrize(("since_ns", "is_absent"), [(0, True), (1, False)])
 def test_absence_needs_views_that_reach_back_to_the_sending(
-    make: Any, lost: Any, since_ns: int, is_absent: bool
+    make: Any, lost: Any, since_ns: int, *, is_absent: bool
 ) -> None:
     account = make.account(make.T0 + 100 * S, {}, since_ns=make.T0 + since_ns)
 
@@ -264,7 +264,7 @@ def test_orders_of_others_are_told_when_they_come_and_go(make: Any, opened: Any)
     ("cl_ord_id", "is_foreign"), [("aeabcd00020000009", True), ("aezzzz00020000009", False), (None, False), (A, False)]
 )
 def test_an_order_with_our_mark_that_we_do_not_know_is_foreign(
-    make: Any, lost: Any, cl_ord_id: str | None, is_foreign: bool
+    make: Any, lost: Any, cl_ord_id: str | None, *, is_foreign: bool
 ) -> None:
     account = make.account(make.T0 + S, {}, open_orders=(make.report(cl_ord_id, VenueStatus.NEW),))
 

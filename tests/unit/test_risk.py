@@ -122,7 +122,7 @@ def test_each_gate_lets_all_through_or_nothing_on_either_side_of_its_boundary(
     assert (passed.at_most, passed.code) == (intent.wanted, "")
     assert (stopped.at_most, stopped.code) == (NO_USD, code)
     assert code in CODES
-    assert passed.check == stopped.check == check.__name__  # type: ignore[attr-defined]
+    assert passed.check == stopped.check == check.__name__
     assert stopped.because
 
 
@@ -171,7 +171,7 @@ def test_cash_room_leaves_no_hair_for_the_rounding_of_the_reservation(make: Any)
 
 
 def test_a_sell_is_never_stopped_by_loss_limits_exposure_cash_or_edge() -> None:
-    names = {side: {check.__name__ for check in checks} for side, checks in CHECKS.items()}  # type: ignore[attr-defined]
+    names = {side: {check.__name__ for check in checks} for side, checks in CHECKS.items()}
 
     buys_only = {"nav_share", "cash_room", "symbol_exposure", "total_exposure", "daily_loss", "drawdown"}
     assert names[Side.BUY] - names[Side.SELL] == buys_only | {"edge_over_cost"}

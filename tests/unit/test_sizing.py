@@ -140,7 +140,7 @@ def test_a_holding_sells_whole_at_a_price_that_does_not_divide(make: Any) -> Non
 
 @pytest.mark.parametrize(("passive", "spread", "slippage"), [(False, "10.00", "20.00"), (True, "0.00", "0.00")])
 def test_crossing_costs_half_the_spread_and_the_depth_beyond_the_touch(
-    make: Any, passive: bool, spread: str, slippage: str
+    make: Any, *, passive: bool, spread: str, slippage: str
 ) -> None:
     costs = estimate_costs(
         edge_bps=Bps(90),

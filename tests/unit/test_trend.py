@@ -15,7 +15,7 @@ def ramp(step: str, count: int = 40) -> list[Decimal]:
 
 
 @pytest.mark.parametrize(("count", "is_enough"), [(11, False), (12, True)])
-def test_a_signal_needs_three_slow_windows(make: Any, count: int, is_enough: bool) -> None:
+def test_a_signal_needs_three_slow_windows(make: Any, count: int, *, is_enough: bool) -> None:
     assert (trend_signal(ramp("1.01", count), make.trend(), 0) is not None) is is_enough
 
 
@@ -78,5 +78,5 @@ def test_a_trend_that_is_over_wants_nothing_even_from_a_target_off_the_grid(make
 
 
 def test_nonsense_prices_raise_and_are_not_hidden(make: Any) -> None:
-    with pytest.raises(ValueError, match="math domain|expected a positive"):
+    with pytest.raises(ValueError, match=r"math domain|expected a positive"):
         trend_signal([D(0)] * 40, make.trend(), 0)

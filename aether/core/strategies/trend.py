@@ -62,5 +62,7 @@ def _bar_deviation(logs: Sequence[float]) -> float:
 
 
 def _stepped(raw_bps: float, now_bps: int, step_bps: int) -> int:
-    nearest = round(raw_bps / step_bps) * step_bps
+    if raw_bps == 0:
+        return 0  # a trend that is over keeps nothing, whatever grid the target in force was made on
+    nearest = min(10_000, round(raw_bps / step_bps) * step_bps)
     return nearest if abs(raw_bps - now_bps) > step_bps * 0.75 else now_bps

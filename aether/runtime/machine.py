@@ -1,0 +1,129 @@
+"""One run of the program, whatever world it is in: inbox, engine, journal, tape, hands and their tasks, joined."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from aether.core.engine import Engine
+from aether.core.orders import OrderState
+from aether.core.policy import Policy
+from aether.domain.errors import AetherError, VenueUnavailable
+from aether.domain.inputs import InstrumentSeen
+from aether.domain.instruments import Instrument
+from aether.ports import Clock, FactObserver, Journal, MarketFeed, OrderVenue, Tape
+from aether.runtime.hands import Hands
+from aether.runtime.inbox import Inbox
+from aether.runtime.latch import Latch
+from aether.runtime.recovery import Recovered
+from aether.runtime.runner import Runner
+from aether.runtime.supervisor import Pace, Service, Supervisor, Ticker
+
+WARM_BARS = 700  # Kraken serves 720 candles at once
+FEES_EVERY_S = 86_400
+FEES_RETRY_S = 60
+REACH_BACKOFF_S_MAX = 30.0
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """Where the machine tells how it fares, in seconds: each step, each commit, each lag of the loop."""
+
+    step_took: Callable[[float], None]
+    commit_took: Callable[[float], None]
+    loop_lag: Callable[[float], None]
+
+
+class Machine:
+    """Runs one recovered ledger against one feed and one venue until it is asked to stop, or fails."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        instruments: Sequence[Instrument],
+        recovered: Recovered,
+        journal: Journal,
+        tape: Tape,
+        feed: MarketFeed,
+        venue: OrderVenue,
+        clock: Clock,
+        pace: Pace,
+        free_bytes: Callable[[], int],
+        gauges: Gauges,
+    ) -> None:
+        self._policy = policy
+        self._instruments = tuple(instruments)
+        self._recovered = recovered
+        self._feed = feed
+        self._venue = venue
+        self.inbox = Inbox(clock)
+        self.latch = Latch(recovered.ledger.halts)
+        self.engine = Engine(policy, recovered.ledger)
+        self._hands = Hands(venue, self.latch, self.inbox.put, clock, lambda: self.engine.market.clock_offset_ns)
+        self.observers: list[FactObserver] = [self.latch.observe]
+        self.runner = Runner(
+            inbox=self.inbox,
+            engine=self.engine,
+            journal=journal,
+            tape=tape,
+            hands=self._hands,
+            observers=self.observers,
+            clock=clock,
+            step_took=gauges.step_took,
+            commit_took=gauges.commit_took,
+        )
+        self.supervisor = Supervisor(self.inbox.put, pace, self._is_quiet)
+        self._ticker = Ticker(self.inbox.put, clock, pace, free_bytes, gauges.loop_lag)
+
+    async def run(self, services: Sequence[Service] = ()) -> None:
+        """From RunBegan to RunEnded. Raises, in a group, what ended it otherwise."""
+        self.inbox.put(self._recovered.began)
+        ours: tuple[Service, ...] = (
+            ("feed", self._listen),
+            ("executions", lambda: self._venue.run(self.inbox.put)),
+            ("hands", self._hands.run),
+            ("ticker", self._ticker.run),
+            ("fees", self._read_fees),
+        )
+        await self.supervisor.run(self.runner.run, (*ours, *services))
+
+    def _is_quiet(self) -> bool:
+        """Stopping has begun, every answer is in, and only orders that may stay are left."""
+        ledger, keeps = self.engine.ledger, not self._policy.orders.cancel_on_stop
+        waiting = [order for order in ledger.unsettled.values() if not (keeps and order.state is OrderState.OPEN)]
+        return ledger.is_stopping and not waiting and not self._hands.in_hand and not self.inbox.live
+
+    async def _listen(self) -> None:
+        """Rules and candles first, so that strategies are warm; then the live market."""
+        for instrument in self._instruments:
+            self.inbox.put(InstrumentSeen(instrument))
+        for trend in self._policy.trends:
+            for symbol in trend.symbols:
+                self.inbox.put(await _reached(self._feed.history, symbol, trend.bar_s, WARM_BARS))
+        await self._feed.run(self.inbox.put)
+
+    async def _read_fees(self) -> None:
+        while True:
+            wait_s = FEES_EVERY_S
+            try:
+                for seen in await self._venue.fees(self._policy.symbols):
+                    self.inbox.put(seen)
+            except AetherError:
+                wait_s = FEES_RETRY_S  # the last known rates, or the settings' fallback, stay in force
+            await asyncio.sleep(wait_s)
+
+
+async def _reached(ask: Callable[..., Awaitable[Answer]], *arguments: object) -> Answer:
+    """Ask until the venue is reached, with growing pauses. Raises VenueRefused."""
+    backoff_s = 0.5
+    while True:
+        try:
+            return await ask(*arguments)
+        except VenueUnavailable as error:
+            await asyncio.sleep(max(backoff_s, error.retry_after_s))
+            backoff_s = min(2 * backoff_s, REACH_BACKOFF_S_MAX)
