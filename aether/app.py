@@ -9,10 +9,11 @@ import secrets
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
@@ -29,7 +30,8 @@ from aether.core.ledger import Ledger
 from aether.core.policy import OrderPolicy, Policy, Regime, RiskLimits, SizingPolicy, TrendParameters
 from aether.domain.errors import BadConfiguration
 from aether.domain.facts import Numbered
-from aether.domain.inputs import Stamped
+from aether.domain.inputs import Input, OrderReported, Stamped
+from aether.domain.orders import OrderReport, VenueStatus
 from aether.domain.spot_gate import GatePolicy, GateRefusal, SpotGate
 from aether.domain.values import Symbol, Usd
 from aether.journal.audit import why
@@ -49,7 +51,7 @@ from aether.observe.log import start_log
 from aether.observe.metrics import Metrics
 from aether.ports import Clock, Explainer, MarketFeed, OrderVenue
 from aether.runtime.clock import SystemClock
-from aether.runtime.machine import Gauges, Machine
+from aether.runtime.machine import Gauges, Machine, reached
 from aether.runtime.recovery import RunLabel, recover
 from aether.runtime.replay import Encoded, ReplayReport, replay
 from aether.runtime.supervisor import Pace, Service
@@ -57,6 +59,7 @@ from aether.settings import Settings, Trend, read_secret_file
 from aether.sim.crowd import Crowd
 from aether.sim.exchange import Exchange
 from aether.sim.feed import SimFeed
+from aether.sim.mirror import Mirror, MirroredFeed, mirrored_rules
 from aether.sim.recorded import asset_pairs_json, pair_rules, recorded_hours
 from aether.sim.server import Sandbox, SandboxConfig
 from aether.sim.venue import SimVenue
@@ -64,20 +67,25 @@ from aether.sim.world import SimWorld
 
 CODE_VERSION = version("aether")
 TICK_MS = 250
-SILENT_LOOP_S_MAX = 10
 MADE_ACCOUNT = "made"
+PAPER_ACCOUNT = "paper"
 _TAG_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Who stands outside the wall in one world."""
+    """Who stands outside the wall in one world.
+
+    `restore` is told of the ledger before the run begins. A venue that lives in this process forgot everything when the
+    last one ended: it takes the account from there, and answers what became of the orders it forgot.
+    """
 
     account: str
     gate: SpotGate
     feed: MarketFeed
     venue: OrderVenue
     services: tuple[Service, ...]
+    restore: Callable[[Ledger], Sequence[Input]] = lambda _: ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +221,7 @@ async def sandbox_world(settings: Settings, place: Place, clock: Clock) -> Async
             key=KeyInUse(credentials, NonceKeeper(place.state_dir / f"nonce-{account}", clock)),
             timeout_s=settings.kraken.request_timeout_s,
         )
-        gate = gate_of(settings, await load_listings(rest))
+        gate = gate_of(settings, await reached(load_listings, rest))
         jitter = Random(settings.world.seed)  # noqa: S311 - spreads reconnects, guards nothing
         connector = Connector(session, clock=clock, random=jitter, budget=ConnectBudget(clock))
         yield Parts(
@@ -231,6 +239,68 @@ async def sandbox_world(settings: Settings, place: Place, clock: Clock) -> Async
             venue=KrakenVenue(connector, rest, url=hello["ws_private"], gate=gate, clock=clock, limits=Tier.PRO.value),
             services=services,
         )
+
+
+@asynccontextmanager
+async def paper_world(settings: Settings, _: Place, clock: Clock) -> AsyncIterator[Parts]:
+    """Kraken's public market, and a made account in this process that trades on a mirror of it. No private client."""
+    async with aiohttp.ClientSession() as session:
+        rest = RestClient(
+            session,
+            settings.kraken.rest_url,
+            clock=clock,
+            limits=Tier.STARTER.value,
+            timeout_s=settings.kraken.request_timeout_s,
+        )
+        gate = gate_of(settings, await reached(load_listings, rest))
+        jitter = Random(settings.world.seed)  # noqa: S311 - spreads reconnects, guards nothing
+        connector = Connector(session, clock=clock, random=jitter, budget=ConnectBudget(clock))
+        # Ids of orders and fills are drawn from the seed, and those of an earlier run must not come again.
+        exchange = Exchange(map(mirrored_rules, gate.instruments.values()), seed=clock.wall_ns())
+        mirror = Mirror(exchange, clock)
+        world = SimWorld(exchange, mirror, clock)
+        feed = KrakenFeed(
+            connector,
+            rest,
+            url=settings.kraken.ws_public_url,
+            gate=gate,
+            symbols=gate.symbols,
+            clock=clock,
+            settings=_feed_settings(settings),
+        )
+        yield Parts(
+            account=PAPER_ACCOUNT,
+            gate=gate,
+            feed=MirroredFeed(feed, mirror, world),
+            venue=SimVenue(world, gate, PAPER_ACCOUNT, clock),
+            services=(("world", world.run),),
+            restore=lambda ledger: _restore_paper(settings, exchange, clock, ledger),
+        )
+
+
+def _restore_paper(settings: Settings, exchange: Exchange, clock: Clock, ledger: Ledger) -> Sequence[Input]:
+    balances = settings.paper.balances if ledger.account_as_of_ns is None else ledger.portfolio.balances
+    exchange.open_account(PAPER_ACCOUNT, balances, clock.wall_ns())
+    return [
+        OrderReported(
+            OrderReport(
+                order_id=order.order_id,
+                cl_ord_id=order.cl_ord_id,
+                name=order.symbol,
+                symbol=order.symbol,
+                side=order.side,
+                qty=order.submitted.qty,
+                limit_price=order.submitted.limit_price,
+                status=VenueStatus.CANCELED,
+                cum_qty=order.filled,
+                reason="the made venue ended with the last run",
+                venue_ns=clock.wall_ns(),
+            ),
+            "closed",
+        )
+        for order in ledger.unsettled.values()
+        if order.order_id is not None
+    ]
 
 
 @asynccontextmanager
@@ -252,7 +322,7 @@ async def made_world(settings: Settings, clock: Clock) -> AsyncIterator[Parts]:
     yield Parts(
         account=MADE_ACCOUNT,
         gate=gate,
-        feed=SimFeed(world, gate, clock),
+        feed=SimFeed(world, crowd, gate),
         venue=SimVenue(world, gate, MADE_ACCOUNT, clock),
         services=(("world", world.run),),
     )
@@ -286,7 +356,8 @@ async def run_daemon(settings: Settings, announce: Callable[[str], None]) -> Non
     place = place_of(settings)
     log = start_log(clock, sys.stdout, style=settings.log.format, level=settings.log.level)
     try:
-        async with sandbox_world(settings, place, clock) as parts:
+        build = {"sandbox": sandbox_world, "paper": paper_world}[settings.world.name]
+        async with build(settings, place, clock) as parts:
             await run_world(settings, place, parts, clock, announce)
     finally:
         log.close()
@@ -303,6 +374,7 @@ async def run_world(
             open_journal(path, account=parts.account, tag=tag, created_ns=clock.wall_ns())
         )
         recovered = await recover(journal, label_of(settings, parts, journal), clock)
+        first = parts.restore(recovered.ledger)
         header = TapeHeader(
             run=recovered.began.run,
             code_version=CODE_VERSION,
@@ -323,13 +395,14 @@ async def run_world(
             feed=parts.feed,
             venue=parts.venue,
             clock=clock,
+            first=first,
             pace=pace_of(settings),
             free_bytes=lambda: shutil.disk_usage(place.state_dir).free,
-            gauges=Gauges(metrics.step_took, metrics.commit_took, metrics.loop_lag),
+            gauges=Gauges(partial(metrics.took, "step"), partial(metrics.took, "commit"), metrics.loop_lag),
         )
         desk = CommandDesk(machine.inbox.put, machine.latch)
         machine.observers += [desk.observe, FactLog().observe, metrics.observe]
-        health = Health(clock, lambda: machine.runner.view, silence_s_max=SILENT_LOOP_S_MAX)
+        health = Health(clock)
         admin = AdminServer(
             lambda: machine.runner.view, desk, _explainer(path), health=health, metrics=metrics, clock=clock
         )
@@ -359,7 +432,7 @@ class _Watch:
     async def run(self) -> None:
         while True:
             await asyncio.sleep(TICK_MS / 1000)
-            self.health.tick()
+            self.health.show(self.machine.runner.view)
             self.metrics.inbox_depth(self.machine.inbox.live)
             self.metrics.journal_bytes(self.journal_path.stat().st_size)
             if self.machine.runner.view is not None:

@@ -17,7 +17,7 @@ import uvloop
 from rich.console import Console
 
 from aether import printing
-from aether.admin.control import ControlClient, ControlTimedOut, DaemonNotRunning
+from aether.admin.control import ControlClient, ControlTimeout, DaemonNotRunning
 from aether.app import place_of, replay_tape, run_daemon, run_sandbox
 from aether.domain.codes import CODES
 from aether.domain.errors import AetherError, BadConfiguration, JournalBroken
@@ -86,7 +86,7 @@ def _fail_with(error: BaseException) -> NoReturn:
             code = Exit.BAD_CONFIGURATION
         case JournalBroken():
             code = Exit.CHECK_FAILED
-        case ControlTimedOut() | TimeoutError():
+        case ControlTimeout() | TimeoutError():
             code = Exit.TIMED_OUT
         case AetherError() | OSError():
             code = Exit.FAILED

@@ -232,8 +232,8 @@ class LogSettings(_Section):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """least level that is written"""
-    format: Literal["auto", "json", "console"] = "auto"
-    """json, console, or auto"""
+    format: Literal["auto", "json", "human"] = "auto"
+    """json, human, or auto"""
 
 
 class Settings(BaseSettings):

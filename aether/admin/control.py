@@ -17,7 +17,7 @@ class DaemonNotRunning(AetherError):
     """Nobody listens on the control socket, or the daemon ended before it answered."""
 
 
-class ControlTimedOut(AetherError):
+class ControlTimeout(AetherError):
     """The daemon listens and did not answer in time. What was asked may still happen."""
 
 
@@ -35,7 +35,7 @@ class ControlRefused(AetherError):
 class ControlClient:
     """Asks and commands over the control socket. Each call is a connection of its own.
 
-    Raises, from every call: DaemonNotRunning, ControlTimedOut, ControlRefused.
+    Raises, from every call: DaemonNotRunning, ControlTimeout, ControlRefused.
     """
 
     def __init__(self, socket_path: Path, *, timeout_s: float = 15.0) -> None:
@@ -59,7 +59,7 @@ class ControlClient:
             ):
                 return _decoded(response.status, await response.read())
         except TimeoutError:
-            raise ControlTimedOut(f"the daemon on {self._path} did not answer within {self._timeout.total} s") from None
+            raise ControlTimeout(f"the daemon on {self._path} did not answer within {self._timeout.total} s") from None
         except aiohttp.ClientConnectorError as error:
             raise self._unreachable(error.os_error) from None
         except aiohttp.ClientError:

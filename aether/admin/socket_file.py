@@ -24,7 +24,7 @@ def listen_on(path: Path) -> tuple[socket.socket, int]:
     if len(os.fsencode(path)) > PATH_BYTES_MAX:
         raise BadConfiguration(
             f"the control socket's path {path} has more than {PATH_BYTES_MAX} bytes",
-            "set admin.socket to a shorter one",
+            "set world.state_dir to a shorter one",
         )
     _own_directory(path.parent)
     _remove_stale(path)
@@ -36,7 +36,7 @@ def listen_on(path: Path) -> tuple[socket.socket, int]:
     except OSError as error:
         listener.close()
         raise BadConfiguration(
-            f"cannot listen on {path}: {error.strerror}", "set admin.socket to another path"
+            f"cannot listen on {path}: {error.strerror}", "set world.state_dir to another directory"
         ) from error
     listener.settimeout(0)
     return listener, path.lstat().st_ino
@@ -68,7 +68,7 @@ def _own_directory(directory: Path) -> None:
         seen = directory.stat()
     except OSError as error:
         raise BadConfiguration(
-            f"cannot make {directory} for the control socket: {error.strerror}", "set admin.socket to another path"
+            f"cannot make {directory} for the control socket: {error.strerror}", "set world.state_dir to another directory"
         ) from error
     if seen.st_uid != os.geteuid() or stat.S_IMODE(seen.st_mode) & 0o077:
         raise BadConfiguration(
@@ -83,7 +83,7 @@ def _remove_stale(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(seen.st_mode) or seen.st_uid != os.geteuid():
-        raise BadConfiguration(f"{path} is no socket of ours", "remove it, or set admin.socket to another path")
+        raise BadConfiguration(f"{path} is no socket of ours", "remove it, or set world.state_dir to another directory")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(0)  # a full backlog means a listener, too: do not wait for it
         try:
@@ -94,5 +94,5 @@ def _remove_stale(path: Path) -> None:
         except BlockingIOError:
             pass
     raise BadConfiguration(
-        f"another daemon listens on {path}", "stop it, or set admin.socket to another path for this one"
+        f"another daemon listens on {path}", "stop it, or give this one another world.state_dir"
     )

@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 
 from aether.core.view import View, is_trading
 from aether.domain.values import NANOS_PER_S
 from aether.ports import Clock
 
+SILENCE_S_MAX = 10  # a loop that has not turned for so long does not trade; systemd waits three times as long
+
 
 class Health:
-    """What the probes say. The shell calls `tick` on every turn of its loop, and nothing here touches the outside."""
+    """What the probes say. The shell calls `show` on every turn of its loop, with a picture or still without one."""
 
-    def __init__(self, clock: Clock, view: Callable[[], View | None], *, silence_s_max: int) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._view = view
-        self._silence_ns_max = silence_s_max * NANOS_PER_S
-        self._ticked_ns = clock.monotonic_ns()
+        self._view: View | None = None
+        self._shown_ns = clock.monotonic_ns()
 
-    def tick(self) -> None:
-        """The loop turned."""
-        self._ticked_ns = self._clock.monotonic_ns()
+    def show(self, view: View | None) -> None:
+        """The loop turned, and this is its newest picture."""
+        self._view = view
+        self._shown_ns = self._clock.monotonic_ns()
 
     def is_alive(self) -> bool:
-        """The last tick is at most `silence_s_max` seconds old."""
-        return self._clock.monotonic_ns() - self._ticked_ns <= self._silence_ns_max
+        """The loop turned within the last ten seconds."""
+        return self._clock.monotonic_ns() - self._shown_ns <= SILENCE_S_MAX * NANOS_PER_S
 
     def is_started(self) -> bool:
         """The journal is folded and this run has begun."""
-        view = self._view()
-        return view is not None and view.run > 0
+        return self._view is not None and self._view.run > 0
 
     def is_ready(self) -> bool:
         """It may trade: alive, reconciled, nothing stops it everywhere, and the book of some symbol is live."""
-        view = self._view()
+        view = self._view
         if view is None or view.is_stopping or not self.is_alive():
             return False
         return is_trading(view) and any(symbol.is_live for symbol in view.symbols)

@@ -7,7 +7,7 @@ the settings, scopes those that people halt; an id is never a label. Figures are
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from types import MappingProxyType
@@ -115,8 +115,10 @@ class Metrics:
         gauge = partial(Gauge, namespace="aether", registry=self._registry)
         timing = partial(Histogram, namespace="aether", registry=self._registry, buckets=_LOOP_BUCKETS_S)
         self._loop_lag = timing("loop_lag_seconds", "How late the event loop wakes.")
-        self._step = timing("step_seconds", "One input through the engine.")
-        self._commit = timing("commit_seconds", "One transaction of the journal, to the disk.")
+        self._durations = {
+            "step": timing("step_seconds", "One input through the engine."),
+            "commit": timing("commit_seconds", "One transaction of the journal, to the disk."),
+        }
         self._inbox_depth = gauge("inbox_depth", "Inputs that wait for the engine.")
         self._journal_bytes = gauge("journal_bytes", "Size of the journal's files.")
 
@@ -156,13 +158,9 @@ class Metrics:
 
     # --- what the shell times ---------------------------------------------------------------------------------
 
-    def step_took(self, seconds: float) -> None:
-        """One input went through the engine."""
-        self._step.observe(seconds)
-
-    def commit_took(self, seconds: float) -> None:
-        """One transaction reached the disk."""
-        self._commit.observe(seconds)
+    def took(self, what: str, seconds: float) -> None:
+        """One `step` (an input through the engine) or one `commit` (a transaction to the disk) took so long."""
+        self._durations[what].observe(seconds)
 
     def loop_lag(self, seconds: float) -> None:
         """The loop woke so much later than asked."""
@@ -210,7 +208,7 @@ class Metrics:
         """All figures and their media type: OpenMetrics where `accept` asks for it, else Prometheus' text format."""
         self._age_feeds()
         if "application/openmetrics-text" in accept:
-            return openmetrics.generate_latest(self._registry), openmetrics.CONTENT_TYPE_LATEST
+            return _open_metrics(self._registry), openmetrics.CONTENT_TYPE_LATEST
         return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
 
     def _age_feeds(self) -> None:
@@ -260,6 +258,9 @@ class Metrics:
         _, side, order_type = self._orders.pop(cl_ord_id, (None, "unknown", "unknown"))
         self._filled.discard(cl_ord_id)
         self._ended.labels(side, order_type, outcome).inc()
+
+
+_open_metrics: Callable[[CollectorRegistry], bytes] = openmetrics.generate_latest  # it has no annotations of its own
 
 
 def _figure(value: Decimal | None) -> float:

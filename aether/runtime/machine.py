@@ -11,7 +11,7 @@ from aether.core.engine import Engine
 from aether.core.orders import OrderState
 from aether.core.policy import Policy
 from aether.domain.errors import AetherError, VenueUnavailable
-from aether.domain.inputs import InstrumentSeen
+from aether.domain.inputs import Input, InstrumentSeen
 from aether.domain.instruments import Instrument
 from aether.ports import Clock, FactObserver, Journal, MarketFeed, OrderVenue, Tape
 from aether.runtime.hands import Hands
@@ -39,7 +39,10 @@ class Gauges:
 
 
 class Machine:
-    """Runs one recovered ledger against one feed and one venue until it is asked to stop, or fails."""
+    """Runs one recovered ledger against one feed and one venue until it is asked to stop, or fails.
+
+    `first` are inputs that the venue has to say before anything is heard.
+    """
 
     def __init__(
         self,
@@ -55,10 +58,12 @@ class Machine:
         pace: Pace,
         free_bytes: Callable[[], int],
         gauges: Gauges,
+        first: Sequence[Input] = (),
     ) -> None:
         self._policy = policy
         self._instruments = tuple(instruments)
         self._recovered = recovered
+        self._first = tuple(first)
         self._feed = feed
         self._venue = venue
         self.inbox = Inbox(clock)
@@ -82,7 +87,8 @@ class Machine:
 
     async def run(self, services: Sequence[Service] = ()) -> None:
         """From RunBegan to RunEnded. Raises, in a group, what ended it otherwise."""
-        self.inbox.put(self._recovered.began)
+        for input_ in (self._recovered.began, *self._first):
+            self.inbox.put(input_)
         ours: tuple[Service, ...] = (
             ("feed", self._listen),
             ("executions", lambda: self._venue.run(self.inbox.put)),
@@ -104,7 +110,7 @@ class Machine:
             self.inbox.put(InstrumentSeen(instrument))
         for trend in self._policy.trends:
             for symbol in trend.symbols:
-                self.inbox.put(await _reached(self._feed.history, symbol, trend.bar_s, WARM_BARS))
+                self.inbox.put(await reached(self._feed.history, symbol, trend.bar_s, WARM_BARS))
         await self._feed.run(self.inbox.put)
 
     async def _read_fees(self) -> None:
@@ -118,7 +124,7 @@ class Machine:
             await asyncio.sleep(wait_s)
 
 
-async def _reached(ask: Callable[..., Awaitable[Answer]], *arguments: object) -> Answer:
+async def reached(ask: Callable[..., Awaitable[Answer]], *arguments: object) -> Answer:
     """Ask until the venue is reached, with growing pauses. Raises VenueRefused."""
     backoff_s = 0.5
     while True:

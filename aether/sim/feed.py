@@ -19,7 +19,8 @@ from aether.domain.inputs import (
 from aether.domain.instruments import PairStatus, Side
 from aether.domain.spot_gate import SpotGate
 from aether.domain.values import Price, Qty, Symbol
-from aether.ports import Clock, Put
+from aether.ports import Put
+from aether.sim.crowd import Crowd
 from aether.sim.exchange import Event, LevelChanged, PublicTrade, StatusEvent
 from aether.sim.world import SimWorld
 
@@ -29,10 +30,10 @@ BOOK_DEPTH = 10
 class SimFeed:
     """Hears the world's public events; of pairs that the gate admits, nothing else passes."""
 
-    def __init__(self, world: SimWorld, gate: SpotGate, clock: Clock) -> None:
+    def __init__(self, world: SimWorld, crowd: Crowd, gate: SpotGate) -> None:
         self._world = world
+        self._crowd = crowd
         self._gate = gate
-        self._clock = clock
 
     async def run(self, put: Put) -> None:
         """Hear until cancelled: first rules, status, clock and books as they are, then every change."""
@@ -51,7 +52,7 @@ class SimFeed:
         """Up to `count` newest complete candles. Raises VenueRefused for a symbol that is not traded here."""
         if symbol not in self._world.exchange.pairs:
             raise VenueRefused("venue_invalid", "EQuery:Unknown asset pair")
-        complete = self._world.crowd.candles(symbol, bar_s, self._world.catch_up())[:-1]
+        complete = self._crowd.candles(symbol, bar_s, self._world.catch_up())[:-1]
         bars = tuple(Bar(row.open_s, row.open, row.high, row.low, row.close, row.volume) for row in complete[-count:])
         return HistorySeen(symbol, bar_s, bars)
 

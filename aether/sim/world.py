@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from aether.domain.values import NANOS_PER_S
 from aether.ports import Clock
-from aether.sim.crowd import Crowd
 from aether.sim.exchange import Event, Exchange
 
 Listener: TypeAlias = Callable[[Sequence[Event]], None]
@@ -16,10 +15,22 @@ Listener: TypeAlias = Callable[[Sequence[Event]], None]
 _SHORTEST_NAP_S = 0.001  # below it, a rounding of the loop's float seconds could wake us too early for ever
 
 
+class MarketMover(Protocol):
+    """Who else trades there: recorded hours played again, or the real market repeated."""
+
+    def advance(self, now_ns: int) -> None:
+        """Do all that is due by now."""
+        ...
+
+    def next_due_ns(self) -> int:
+        """When something is due next."""
+        ...
+
+
 class SimWorld:
     """Owns an exchange and its crowd, moves both with the clock, and hands every event to each listener in order."""
 
-    def __init__(self, exchange: Exchange, crowd: Crowd, clock: Clock) -> None:
+    def __init__(self, exchange: Exchange, crowd: MarketMover, clock: Clock) -> None:
         self.exchange = exchange
         self.crowd = crowd
         self._clock = clock

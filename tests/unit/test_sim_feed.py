@@ -55,7 +55,7 @@ def hear(seconds: float, act: Callable[[SimWorld], None] = lambda _: None) -> li
     heard: list[Input] = []
 
     async def main(world: SimWorld, clock: VirtualClock) -> None:
-        feed = SimFeed(world, gate(), clock)
+        feed = SimFeed(world, crowd_of(world), gate())
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(world.run()), group.create_task(feed.run(heard.append))]
             await asyncio.sleep(seconds / 2)
@@ -66,6 +66,11 @@ def hear(seconds: float, act: Callable[[SimWorld], None] = lambda _: None) -> li
 
     in_world(main)
     return heard
+
+
+def crowd_of(world: SimWorld) -> Crowd:
+    assert isinstance(world.crowd, Crowd)
+    return world.crowd
 
 
 def in_world(main: Callable[[SimWorld, VirtualClock], Coroutine[Any, Any, None]]) -> None:
@@ -122,7 +127,7 @@ def test_statuses_are_told_when_they_change() -> None:
 
 def test_history_is_the_newest_complete_candles() -> None:
     async def main(world: SimWorld, clock: VirtualClock) -> None:
-        feed = SimFeed(world, gate(), clock)
+        feed = SimFeed(world, crowd_of(world), gate())
         await asyncio.sleep(90)
         history = await feed.history(BTC, 60, 50)
         assert len(history.bars) == 50
