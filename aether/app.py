@@ -29,7 +29,7 @@ from aether.core.engine import Engine
 from aether.core.ledger import Ledger
 from aether.core.policy import OrderPolicy, Policy, Regime, RiskLimits, SizingPolicy, TrendParameters
 from aether.domain.errors import BadConfiguration
-from aether.domain.facts import Numbered
+from aether.domain.facts import Numbered, StopBegan
 from aether.domain.inputs import Input, OrderReported, Stamped
 from aether.domain.orders import OrderReport, VenueStatus
 from aether.domain.spot_gate import GatePolicy, GateRefusal, SpotGate
@@ -49,7 +49,7 @@ from aether.observe.fact_log import FactLog
 from aether.observe.health import Health, ServiceManager
 from aether.observe.log import start_log
 from aether.observe.metrics import Metrics
-from aether.ports import Clock, Explainer, MarketFeed, OrderVenue
+from aether.ports import Clock, Explainer, MarketFeed, OrderVenue, VenueCounters
 from aether.runtime.clock import SystemClock
 from aether.runtime.machine import Gauges, Machine, reached
 from aether.runtime.recovery import RunLabel, recover
@@ -200,7 +200,9 @@ def sandbox_config(settings: Settings) -> SandboxConfig:
 
 
 @asynccontextmanager
-async def sandbox_world(settings: Settings, place: Place, clock: Clock) -> AsyncIterator[Parts]:
+async def sandbox_world(
+    settings: Settings, place: Place, clock: Clock, counters: VenueCounters | None = None
+) -> AsyncIterator[Parts]:
     """Kraken's client over loopback to a sandbox: one of our own, or the one that `sandbox.connect` names."""
     async with AsyncExitStack() as stack:
         services: tuple[Service, ...] = ()
@@ -220,10 +222,11 @@ async def sandbox_world(settings: Settings, place: Place, clock: Clock) -> Async
             limits=Tier.PRO.value,
             key=KeyInUse(credentials, NonceKeeper(place.state_dir / f"nonce-{account}", clock)),
             timeout_s=settings.kraken.request_timeout_s,
+            counters=counters,
         )
         gate = gate_of(settings, await reached(load_listings, rest))
         jitter = Random(settings.world.seed)  # noqa: S311 - spreads reconnects, guards nothing
-        connector = Connector(session, clock=clock, random=jitter, budget=ConnectBudget(clock))
+        connector = Connector(session, clock=clock, random=jitter, budget=ConnectBudget(clock), counters=counters)
         yield Parts(
             account=account,
             gate=gate,
@@ -235,6 +238,7 @@ async def sandbox_world(settings: Settings, place: Place, clock: Clock) -> Async
                 symbols=gate.symbols,
                 clock=clock,
                 settings=_feed_settings(settings),
+                counters=counters,
             ),
             venue=KrakenVenue(connector, rest, url=hello["ws_private"], gate=gate, clock=clock, limits=Tier.PRO.value),
             services=services,
@@ -242,7 +246,9 @@ async def sandbox_world(settings: Settings, place: Place, clock: Clock) -> Async
 
 
 @asynccontextmanager
-async def paper_world(settings: Settings, _: Place, clock: Clock) -> AsyncIterator[Parts]:
+async def paper_world(
+    settings: Settings, _: Place, clock: Clock, counters: VenueCounters | None = None
+) -> AsyncIterator[Parts]:
     """Kraken's public market, and a made account in this process that trades on a mirror of it. No private client."""
     async with aiohttp.ClientSession() as session:
         rest = RestClient(
@@ -251,10 +257,11 @@ async def paper_world(settings: Settings, _: Place, clock: Clock) -> AsyncIterat
             clock=clock,
             limits=Tier.STARTER.value,
             timeout_s=settings.kraken.request_timeout_s,
+            counters=counters,
         )
         gate = gate_of(settings, await reached(load_listings, rest))
         jitter = Random(settings.world.seed)  # noqa: S311 - spreads reconnects, guards nothing
-        connector = Connector(session, clock=clock, random=jitter, budget=ConnectBudget(clock))
+        connector = Connector(session, clock=clock, random=jitter, budget=ConnectBudget(clock), counters=counters)
         # Ids of orders and fills are drawn from the seed, and those of an earlier run must not come again.
         exchange = Exchange(map(mirrored_rules, gate.instruments.values()), seed=clock.wall_ns())
         mirror = Mirror(exchange, clock)
@@ -267,6 +274,7 @@ async def paper_world(settings: Settings, _: Place, clock: Clock) -> AsyncIterat
             symbols=gate.symbols,
             clock=clock,
             settings=_feed_settings(settings),
+            counters=counters,
         )
         yield Parts(
             account=PAPER_ACCOUNT,
@@ -357,14 +365,17 @@ async def run_daemon(settings: Settings, announce: Callable[[str], None]) -> Non
     log = start_log(clock, sys.stdout, style=settings.log.format, level=settings.log.level)
     try:
         build = {"sandbox": sandbox_world, "paper": paper_world}[settings.world.name]
-        async with build(settings, place, clock) as parts:
-            await run_world(settings, place, parts, clock, announce)
+        metrics = Metrics(clock)
+        async with build(settings, place, clock, metrics.counters) as parts:
+            for refusal in parts.gate.refusals.values():
+                metrics.counters.gate_refused(refusal.code)
+            await run_world(settings, place, parts, clock=clock, metrics=metrics, announce=announce)
     finally:
         log.close()
 
 
 async def run_world(
-    settings: Settings, place: Place, parts: Parts, clock: Clock, announce: Callable[[str], None]
+    settings: Settings, place: Place, parts: Parts, *, clock: Clock, metrics: Metrics, announce: Callable[[str], None]
 ) -> None:
     """Recover, join the parts of one world and run them until a stop."""
     policy, path = policy_of(settings, parts.gate), place.journal_path(parts.account)
@@ -385,7 +396,6 @@ async def run_world(
         )
         limits = TapeLimits(total_bytes_max=settings.journal.tape_mb_max * 1_000_000)
         tape = stack.enter_context(TapeWriter(place.tapes_dir / path.stem, header, limits))
-        metrics = Metrics(clock)
         machine = Machine(
             policy=policy,
             instruments=[parts.gate.instruments[symbol] for symbol in policy.symbols],
@@ -401,7 +411,8 @@ async def run_world(
             gauges=Gauges(partial(metrics.took, "step"), partial(metrics.took, "commit"), metrics.loop_lag),
         )
         desk = CommandDesk(machine.inbox.put, machine.latch)
-        machine.observers += [desk.observe, FactLog().observe, metrics.observe]
+        manager = ServiceManager(os.environ.get("NOTIFY_SOCKET"))
+        machine.observers += [desk.observe, FactLog().observe, metrics.observe, partial(_tell_stop, manager)]
         health = Health(clock)
         admin = AdminServer(
             lambda: machine.runner.view, desk, _explainer(path), health=health, metrics=metrics, clock=clock
@@ -412,10 +423,13 @@ async def run_world(
         announce(f"health  http://{settings.admin.host}:{admin.http_port}/readyz and /metrics")
         announce(f"control {place.socket_path} (try: aether status)")
         machine.supervisor.catch_signals()
-        manager = ServiceManager(os.environ.get("NOTIFY_SOCKET"))
         watch = _Watch(machine, metrics, health, manager, path)
         manager.ready(f"world {settings.world.name}, run {recovered.began.run}")
         await machine.run((*parts.services, ("admin", admin.run), ("watch", watch.run)))
+
+
+def _tell_stop(manager: ServiceManager, facts: Sequence[Numbered]) -> None:
+    if any(isinstance(numbered.fact, StopBegan) for numbered in facts):
         manager.stopping()
 
 
@@ -434,10 +448,16 @@ class _Watch:
             await asyncio.sleep(TICK_MS / 1000)
             self.health.show(self.machine.runner.view)
             self.metrics.inbox_depth(self.machine.inbox.live)
-            self.metrics.journal_bytes(self.journal_path.stat().st_size)
+            self.metrics.journal_bytes(_size_bytes(self.journal_path))
             if self.machine.runner.view is not None:
                 self.metrics.show(self.machine.runner.view)
             self.manager.watchdog()
+
+
+def _size_bytes(journal: Path) -> int:
+    """The database with its write-ahead log."""
+    files = (journal, journal.with_name(journal.name + "-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def pace_of(settings: Settings) -> Pace:

@@ -6,10 +6,12 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 daemon not running, 4 bad configu
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Coroutine
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
+from urllib.parse import quote
 
 import orjson
 import typer
@@ -26,6 +28,7 @@ from aether.kraken.capture import verify_capture
 from aether.settings import Settings, default_config_path, load_settings
 
 T = TypeVar("T")
+PIPE_WIDTH = 160  # columns of a table that goes to a file
 
 
 class Exit(IntEnum):
@@ -58,7 +61,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="kept in the journal")]
 ScopeOption = Annotated[str, typer.Option("--scope", help="all, symbol:BTC/USD or strategy:ID")]
 
-talk = Console(stderr=True, highlight=False)
+talk = Console(stderr=True, highlight=False, soft_wrap=True)  # a path that is broken over lines cannot be copied
 
 
 def main() -> None:
@@ -144,7 +147,7 @@ def _print(answer: Any, *, as_json: bool, show: printing.Show) -> None:
     if as_json:
         typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
     else:
-        show(Console(), answer)
+        show(Console(width=None if sys.stdout.isatty() else PIPE_WIDTH), answer)
 
 
 @app.command()
@@ -196,7 +199,7 @@ def why(
     elif order_or_intent is None:
         raise typer.BadParameter("name an order or an intent, or ask for --codes")
     else:
-        _ask(config, f"/v1/orders/{order_or_intent}/why", as_json=as_json, show=printing.story)
+        _ask(config, f"/v1/orders/{quote(order_or_intent, safe='')}/why", as_json=as_json, show=printing.story)
 
 
 def _act(config: Path | None, path: str, body: dict[str, str]) -> None:

@@ -96,6 +96,26 @@ class Tape(Protocol):
         ...
 
 
+class VenueCounters(Protocol):
+    """What the client of a venue counts. Each method is one event; none waits or raises."""
+
+    def feed_message(self, channel: str) -> None:
+        """A message of the market feed came."""
+        ...
+
+    def checksum_failed(self) -> None:
+        """A book did not have the checksum that the venue told."""
+        ...
+
+    def reconnected(self) -> None:
+        """A connection was lost and is made again."""
+        ...
+
+    def kraken_request(self, endpoint: str, seconds: float, code: str) -> None:
+        """A REST call ended after so many seconds; `code` is empty where it went well."""
+        ...
+
+
 class HaltLatch(Protocol):
     """What `hands` reads before every send. Set at once, released only by a committed TradingResumed."""
 

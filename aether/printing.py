@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -28,20 +29,58 @@ def plain(value: Any) -> Any:
     return value
 
 
+# What fits a terminal; --json has every field.
+COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "orders": (
+            "cl_ord_id",
+            "strategy",
+            "symbol",
+            "side",
+            "qty",
+            "limit_price_usd",
+            "filled_qty",
+            "state",
+            "ended",
+            "bound_by",
+        ),
+        "trades": ("venue_at", "strategy", "symbol", "side", "qty", "price_usd", "cost_usd", "liquidity"),
+        "positions": (
+            "strategy",
+            "symbol",
+            "qty",
+            "average_cost_usd",
+            "value_usd",
+            "unrealised_usd",
+            "realised_usd",
+            "fees_usd",
+        ),
+        "refusals": ("intent_id", "strategy", "symbol", "side", "code", "why"),
+    }
+)
+
+
 def rows(console: Console, answer: Any) -> None:
-    """A list of like records as a table; a record that holds one list as that list."""
-    listed = next(iter(answer.values())) if isinstance(answer, dict) and len(answer) == 1 else answer
-    if not isinstance(listed, list):
-        record(console, listed)
-        return
-    if not listed:
+    """A list of like records as a table; of a record that holds one list that list, with its chosen columns."""
+    chosen: tuple[str, ...] = ()
+    if isinstance(answer, dict):
+        lists = [name for name, value in answer.items() if isinstance(value, list)]
+        if len(lists) == 1:
+            chosen, answer = COLUMNS.get(lists[0], ()), answer[lists[0]]
+    if not isinstance(answer, list):
+        record(console, answer)
+    elif not answer:
         console.print("none")
-        return
+    else:
+        _table(console, answer, chosen or tuple(answer[0]))
+
+
+def _table(console: Console, listed: list[dict[str, Any]], names: tuple[str, ...]) -> None:
     table = Table(box=None, header_style="bold")
-    for name in listed[0]:
+    for name in names:
         table.add_column(name.replace("_", " "), overflow="fold")
     for row in listed:
-        table.add_row(*(_cell(row.get(name)) for name in listed[0]))
+        table.add_row(*(_cell(row.get(name)) for name in names))
     console.print(table)
 
 
@@ -60,7 +99,7 @@ def status(console: Console, answer: dict[str, Any]) -> None:
     for name, value in parts.items():
         if isinstance(value[0], dict):
             console.print(f"\n[bold]{name.replace('_', ' ')}[/bold]")
-            rows(console, value)
+            rows(console, {name: value})
 
 
 def story(console: Console, answer: Any) -> None:

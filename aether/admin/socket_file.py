@@ -68,7 +68,8 @@ def _own_directory(directory: Path) -> None:
         seen = directory.stat()
     except OSError as error:
         raise BadConfiguration(
-            f"cannot make {directory} for the control socket: {error.strerror}", "set world.state_dir to another directory"
+            f"cannot make {directory} for the control socket: {error.strerror}",
+            "set world.state_dir to another directory",
         ) from error
     if seen.st_uid != os.geteuid() or stat.S_IMODE(seen.st_mode) & 0o077:
         raise BadConfiguration(
@@ -93,6 +94,4 @@ def _remove_stale(path: Path) -> None:
             return
         except BlockingIOError:
             pass
-    raise BadConfiguration(
-        f"another daemon listens on {path}", "stop it, or give this one another world.state_dir"
-    )
+    raise BadConfiguration(f"another daemon listens on {path}", "stop it, or give this one another world.state_dir")

@@ -9,6 +9,8 @@ from aether.core.policy import SizingPolicy
 from aether.domain.instruments import Side
 from aether.domain.values import MONEY, NO_QTY, NO_USD, Bps, Price, Qty, Symbol, Usd
 
+FINEST_LOT = Decimal("1e-10")  # finer than any lot of Kraken's (at most 8 decimals)
+
 
 @dataclass(frozen=True, slots=True)
 class OrderIntent:
@@ -60,6 +62,7 @@ def wish(
         wanted_qty = limit_price.coins_for(target - position)
     else:
         wanted_qty = held if not target.amount else min(held, limit_price.coins_for(position - target))
+    wanted_qty = wanted_qty.rounded_down(FINEST_LOT)  # a record of sixty digits would explain nothing
     if wanted_qty == NO_QTY:
         return None
     return OrderIntent(

@@ -58,6 +58,8 @@ class RiskView:
         return MONEY.add(Decimal(1), MONEY.divide(self.fee_bps_worst, Decimal(10_000)))
 
 
+ROOM_DECIMALS = 8  # rounded towards zero, so never more than the limit
+
 Check = Callable[[OrderIntent, RiskView], Allowance]
 
 
@@ -66,7 +68,7 @@ def _gate(check: str, intent: OrderIntent, code: str, *, passes: bool, because: 
 
 
 def _room(check: str, code: str, room: Usd, because: str) -> Allowance:
-    return Allowance(check, max(NO_USD, room), because, code)
+    return Allowance(check, max(NO_USD, room).rounded_down(ROOM_DECIMALS), because, code)
 
 
 def may_trade(intent: OrderIntent, view: RiskView) -> Allowance:

@@ -43,7 +43,6 @@ CODES: Mapping[str, str] = MappingProxyType(
         "risk_holding": "the strategy holds no more free coins to sell",
         # sizing
         "size_below_minimum": "after all limits and rounding the order is below Kraken's ordermin or costmin",
-        "size_no_volatility": "too few bars to measure volatility yet",
         # the venue's answers
         "venue_funds": "Kraken: insufficient funds",
         "venue_minimum": "Kraken: below the pair's minimum",

@@ -145,7 +145,8 @@ class Price:
 
     def bps_from(self, other: Price) -> Decimal:
         """Signed distance from another price in basis points of that other price."""
-        return MONEY.multiply(MONEY.divide(self.usd_per_coin - other.usd_per_coin, other.usd_per_coin), BPS)
+        distance = MONEY.subtract(self.usd_per_coin, other.usd_per_coin)
+        return MONEY.multiply(MONEY.divide(distance, other.usd_per_coin), BPS)
 
     def __str__(self) -> str:
         return plain(self.usd_per_coin)

@@ -24,7 +24,7 @@ from aether.kraken import requests
 from aether.kraken.messages import Answer
 from aether.kraken.rest import USER_AGENT
 from aether.kraken.strict_json import FRAME_BYTES_MAX
-from aether.ports import Clock
+from aether.ports import Clock, VenueCounters
 
 CLOSE_POLICY_VIOLATION = 1008
 CONNECTS_MAX = 120  # Kraken's own command line tool keeps to this, below the edge's 150
@@ -113,12 +113,14 @@ class Connector:
         random: Random,
         budget: ConnectBudget,
         times: LinkTimes | None = None,
+        counters: VenueCounters | None = None,
     ) -> None:
         self._session = session
         self._clock = clock
         self._random = random
         self._budget = budget
         self._times = times or LinkTimes()
+        self._counters = counters
 
     async def keep_connected(self, url: str, listener: Listener) -> None:
         """Connect to `url` again and again. Ends only by cancellation, or by a defect of the listener."""
@@ -128,6 +130,8 @@ class Connector:
             began_ns = self._clock.monotonic_ns()
             end = await self._one_life(url, listener)
             listener.lost(end.why)
+            if self._counters is not None:
+                self._counters.reconnected()
             lived_s = (self._clock.monotonic_ns() - began_ns) / NANOS_PER_S
             failures = 0 if lived_s >= self._times.settled_s else failures + 1
             await asyncio.sleep(max(end.wait_s, self._backoff_s(failures)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from aether.domain.errors import VenueRefused, VenueUnavailable
 from aether.domain.inputs import FeedLost, HistorySeen, InstrumentSeen, SystemStatusSeen
@@ -18,9 +19,9 @@ from aether.kraken.endpoints import Endpoint
 from aether.kraken.listings import read_bars
 from aether.kraken.messages import Answer, BookMessage, BooksRead, PairRules, PairsRead, SystemStatus, TradesRead
 from aether.kraken.rest import RestClient
-from aether.kraken.strict_json import Unreadable
+from aether.kraken.strict_json import Malformed, Unreadable
 from aether.kraken.wire import Reader
-from aether.ports import Clock, Put
+from aether.ports import Clock, Put, VenueCounters
 
 # Kraken docs, OHLC: the intervals there are, in minutes. At most the newest 720 candles can be had.
 OHLC_MINUTES = frozenset({1, 5, 15, 30, 60, 240, 1440, 10080, 21600})
@@ -62,6 +63,7 @@ class KrakenFeed:
         symbols: Sequence[Symbol],
         clock: Clock,
         settings: FeedSettings | None = None,
+        counters: VenueCounters | None = None,
     ) -> None:
         self._connector = connector
         self._rest = rest
@@ -70,6 +72,7 @@ class KrakenFeed:
         self._symbols = tuple(symbols)
         self._clock = clock
         self._settings = settings or FeedSettings()
+        self._counters = counters
         self._reader = Reader(gate.wire)
 
     @property
@@ -80,7 +83,13 @@ class KrakenFeed:
     async def run(self, put: Put) -> None:
         """Hear the market until cancelled (see `ports.MarketFeed`)."""
         listener = _MarketListener(
-            self._reader, self._gate, self._symbols, clock=self._clock, settings=self._settings, put=put
+            self._reader,
+            self._gate,
+            self._symbols,
+            clock=self._clock,
+            settings=self._settings,
+            put=put,
+            counters=self._counters,
         )
         await self._connector.keep_connected(self._url, listener)
 
@@ -94,6 +103,11 @@ class KrakenFeed:
             return HistorySeen(symbol, bar_s, read_bars(result, count))
         except Unreadable as error:
             raise VenueUnavailable(f"OHLC: {error}") from error
+
+
+_CHANNELS: Mapping[type, str] = MappingProxyType(
+    {BooksRead: "book", TradesRead: "trade", PairsRead: "instrument", SystemStatus: "status", Malformed: "malformed"}
+)
 
 
 @dataclass(slots=True)
@@ -120,11 +134,14 @@ class _MarketListener:
         clock: Clock,
         settings: FeedSettings,
         put: Put,
+        counters: VenueCounters | None,
     ) -> None:
         self._reader = reader
+        self._gate = gate
         self._clock = clock
         self._settings = settings
         self._put = put
+        self._counters = counters
         self._req_ids = itertools.count(1)
         self._pinger = Pinger(clock, self._req_ids, settings.ping_s)
         self._rules: dict[Symbol, Instrument] = {symbol: gate.instruments[symbol] for symbol in symbols}
@@ -149,7 +166,10 @@ class _MarketListener:
 
     def heard(self, frame: bytes) -> None:
         """Turn one frame into inputs. What is malformed or not ours is counted by the reader, and dropped."""
-        match self._reader.read(frame):
+        message = self._reader.read(frame)
+        if self._counters is not None:
+            self._counters.feed_message(_CHANNELS.get(type(message), "other"))
+        match message:
             case BooksRead(books):
                 for book in books:
                     self._book(book)
@@ -200,6 +220,8 @@ class _MarketListener:
         if outcome is None:
             return
         if isinstance(outcome, BookBroken):
+            if self._counters is not None:
+                self._counters.checksum_failed()
             self._lose(message.symbol, watch, outcome.why)
             return
         watch.heard_ns = self._clock.monotonic_ns()
@@ -225,9 +247,10 @@ class _MarketListener:
             if measured is not None:
                 self._put(measured)
         elif answer.method == "subscribe" and not answer.success:
-            watch = self._watches.get(Symbol(answer.name))
-            if watch is not None:
-                self._lose(Symbol(answer.name), watch, answer.error, ask_again=False)
+            symbol = self._gate.wire(answer.name)
+            watch = self._watches.get(symbol) if symbol is not None else None
+            if symbol is not None and watch is not None:
+                self._lose(symbol, watch, answer.error, ask_again=False)
 
     def _silence(self, watch: _Watch, now_ns: int) -> str:
         """Why a subscription counts as silent; empty where it does not."""

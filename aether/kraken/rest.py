@@ -24,7 +24,7 @@ from aether.kraken.rate_limit import Counter, TierLimits
 from aether.kraken.refusals import RefusalClass, classify, is_bad_nonce, is_lockout, throttled_until_s
 from aether.kraken.signing import Credentials, NonceKeeper
 from aether.kraken.strict_json import Unreadable, check, decode, printable
-from aether.ports import Clock
+from aether.ports import Clock, VenueCounters
 
 USER_AGENT = f"aether/{version('aether')}"
 BODY_BYTES_MAX = 16 << 20
@@ -78,6 +78,7 @@ class RestClient:
         limits: TierLimits,
         key: KeyInUse | None = None,
         timeout_s: float = 10.0,
+        counters: VenueCounters | None = None,
     ) -> None:
         if key is not None and key.credentials.base_url != base_url:
             raise InvariantBroken(f"a key for {key.credentials.base_url} was given to a client of {base_url}")
@@ -91,6 +92,7 @@ class RestClient:
         self._silent_until_ns = 0
         self._silent_why = ""
         self._fatal: VenueRefused | None = None
+        self._counters = counters
 
     async def call(self, endpoint: Endpoint, fields: Mapping[str, str] | None = None) -> msgspec.Raw:
         """Result of a call, as JSON that was checked and not yet read.
@@ -105,13 +107,22 @@ class RestClient:
         margin = refuse_margin(sent)
         if margin is not None:
             raise InvariantBroken(f"{endpoint.path}: {margin.name}: {margin.why}")
+        began_ns, code = self._clock.monotonic_ns(), ""
         try:
             if not endpoint.value.is_private:
                 return self._result(endpoint, await self._get(endpoint, sent))
             async with self._turn:
                 return await self._call_in_turn(endpoint, sent)
         except _NoAnswer as error:
+            code = "no_answer"
             raise _what_it_proves(endpoint, error) from error
+        except VenueRefused as refusal:
+            code = refusal.code
+            raise
+        finally:
+            if self._counters is not None:
+                took_s = (self._clock.monotonic_ns() - began_ns) / NANOS_PER_S
+                self._counters.kraken_request(endpoint.name.lower(), took_s, code)
 
     async def _call_in_turn(self, endpoint: Endpoint, fields: Mapping[str, str]) -> msgspec.Raw:
         self._refuse_while_silent()

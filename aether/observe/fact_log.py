@@ -47,6 +47,7 @@ from aether.domain.facts import (
     TradingResumed,
 )
 from aether.domain.orders import VenueStatus
+from aether.domain.values import plain
 from aether.observe.log import Level
 
 
@@ -148,6 +149,8 @@ def fields_of(line: Line, fact: Fact) -> dict[str, Any]:
     fields = {key: attrgetter(path or key)(fact) for key, _, path in (entry.partition("=") for entry in line.shows)}
     if isinstance(fact, CommandAccepted | CommandRefused):
         fields["command"] = type(fact.command).__name__
+    if isinstance(fact, OrderFilled):
+        fields["fees"] = [f"{plain(fee.amount)} {fee.asset}" for fee in fact.fees]
     return fields
 
 

@@ -63,6 +63,7 @@ _DETAILS = (
         "error",
         "exec_id",
         "expected",
+        "fees",
         "cash_free_usd",
         "code_version",
     ),

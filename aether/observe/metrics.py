@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import partial
 from types import MappingProxyType
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
@@ -30,6 +30,7 @@ from aether.domain.facts import (
     OrderAccepted,
     OrderEnded,
     OrderFilled,
+    OrderOpened,
     OrderRefused,
     OrderSubmitted,
     RunStarted,
@@ -37,14 +38,18 @@ from aether.domain.facts import (
 from aether.domain.values import NANOS_PER_S
 from aether.ports import Clock
 
+disable_created_metrics()  # type: ignore[no-untyped-call] # they would stand beside each counter, and nobody asks for them
+
 _LOOP_BUCKETS_S = (0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5)
 _NETWORK_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _STAGE_BUCKETS_S = (0.005, 0.025, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 3600.0)
 
-# The stage that a fact ends, counted from the order's submission. All three facts of `answer` are answers to the send.
+# The stage that a fact ends, counted from the order's submission; the first such fact counts. An order may be seen
+# open before its answer comes, which is then no fact of its own.
 _STAGE_OF: Mapping[type[Fact], str] = MappingProxyType(
     {
         OrderAccepted: "answer",
+        OrderOpened: "answer",
         OrderRefused: "answer",
         AnswerLost: "answer",
         OrderFilled: "first_fill",
@@ -60,7 +65,7 @@ class Counters:
     def __init__(self, registry: CollectorRegistry) -> None:
         counter = partial(Counter, namespace="aether", registry=registry)
         self._feed_messages = counter("feed_messages_total", "Messages of the market feed.", ("channel",))
-        self._checksum_failures = counter("book_checksum_failures_total", "Books dropped for a wrong checksum.")
+        self._checksum_failures = counter("book_checksum_failures_total", "Books dropped as broken.")
         self._reconnects = counter("reconnects_total", "Connections to the venue made anew.")
         self._gate_refusals = counter("gate_refusals_total", "Names that the spot gate refused.", ("reason",))
         self._errors = counter("kraken_errors_total", "REST calls that ended in an error.", ("endpoint", "code"))
@@ -109,7 +114,7 @@ class Metrics:
         self._book_at_ns: dict[str, int] = {}
         # Orders not ended yet: when they were sent (None where an earlier run did), side and kind.
         self._orders: dict[str, tuple[int | None, str, str]] = {}
-        self._filled: set[str] = set()
+        self._stages_over: dict[str, set[str]] = {}
 
     def _make_shell_figures(self) -> None:
         gauge = partial(Gauge, namespace="aether", registry=self._registry)
@@ -245,18 +250,17 @@ class Metrics:
     def _time_stage(self, fact: Fact, at_ns: int) -> None:
         if isinstance(fact, OrderSubmitted):
             self._orders[fact.cl_ord_id] = at_ns, fact.side.value, fact.order_type.value
+            self._stages_over[fact.cl_ord_id] = set()
             return
-        stage, cl_ord_id = _STAGE_OF.get(type(fact)), getattr(fact, "cl_ord_id", None)
-        sent_ns = self._orders.get(cl_ord_id or "", (None, "", ""))[0]
-        if stage is None or sent_ns is None or (stage == "first_fill" and cl_ord_id in self._filled):
-            return
-        if stage == "first_fill":
-            self._filled.add(str(cl_ord_id))
-        self._stages.labels(stage).observe((at_ns - sent_ns) / NANOS_PER_S)
+        stage, cl_ord_id = _STAGE_OF.get(type(fact)), getattr(fact, "cl_ord_id", None) or ""
+        sent_ns = self._orders.get(cl_ord_id, (None, "", ""))[0]
+        if stage is not None and sent_ns is not None and stage not in self._stages_over[cl_ord_id]:
+            self._stages_over[cl_ord_id].add(stage)
+            self._stages.labels(stage).observe((at_ns - sent_ns) / NANOS_PER_S)
 
     def _end(self, cl_ord_id: str, outcome: str) -> None:
         _, side, order_type = self._orders.pop(cl_ord_id, (None, "unknown", "unknown"))
-        self._filled.discard(cl_ord_id)
+        self._stages_over.pop(cl_ord_id, None)
         self._ended.labels(side, order_type, outcome).inc()
 
 

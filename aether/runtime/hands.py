@@ -38,9 +38,11 @@ class Hands:
         return sum(len(lane) for lane in self._lanes.values())
 
     async def run(self) -> None:
-        """Own the lanes' tasks until cancelled."""
+        """Own the lanes' tasks until cancelled. Effects that were begun before wait until now."""
         async with asyncio.TaskGroup() as group:
             self._group = group
+            for name in self._lanes:
+                group.create_task(self._work(name), name=f"hands {name}")
             await asyncio.Event().wait()
 
     def expect(self, order: OrderSubmitted) -> None:
@@ -49,8 +51,6 @@ class Hands:
 
     def start(self, effect: Effect) -> None:
         """Begin an effect whose facts are on disk. Never waits."""
-        if self._group is None:
-            raise RuntimeError("the hands are not running")
         name = effect.why if isinstance(effect, AskAccount) else effect.cl_ord_id
         lane = self._lanes.get(name)
         if lane is not None:
@@ -59,7 +59,8 @@ class Hands:
         if len(self._lanes) >= IN_HAND_MAX:
             raise InvariantBroken(f"{len(self._lanes)} effects are in hand")
         self._lanes[name] = deque([effect])
-        self._group.create_task(self._work(name), name=f"hands {name}")
+        if self._group is not None:
+            self._group.create_task(self._work(name), name=f"hands {name}")
 
     async def _work(self, name: str) -> None:
         lane = self._lanes[name]

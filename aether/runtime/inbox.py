@@ -12,6 +12,7 @@ from aether.ports import Clock
 
 DEPTH_MAX = 20_000
 TRADES_DEPTH_MAX = 10_000  # public trades may be dropped before anything about money is
+SLOTS_MAX = 2 * DEPTH_MAX  # with superseded books, which are swept out when they are so many
 BATCH_MAX = 256
 
 
@@ -51,6 +52,8 @@ class Inbox:
             self._book_slot[input_.symbol] = slot
         elif isinstance(input_, FeedLost):
             self._book_slot.pop(input_.symbol, None)  # a book from before the loss stays before it
+        if len(self._slots) >= SLOTS_MAX:
+            self._slots = deque(waiting for waiting in self._slots if waiting.input is not None)
         self._slots.append(slot)
         self.live += 1
         self._has_some.set()

@@ -1,8 +1,8 @@
 """Kraken's public market as the crowd of a made exchange: paper trading against real books and real trades.
 
 Books and trades are repeated on the exchange as they are heard. An order of ours takes from the levels of the moment
-and is filled, where it rests, when a real trade reaches its price or the book crosses it, behind the quantity that stood
-there before it. Our orders do not move the real market: what we took is there again with the next message.
+and is filled, where it rests, when a real trade reaches its price or the book crosses it, behind the quantity that
+stood there before it. Our orders do not move the real market: what we took is there again with the next message.
 """
 
 from __future__ import annotations

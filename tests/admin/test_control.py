@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aether.admin.control import ControlClient, ControlRefused, ControlTimedOut, DaemonNotRunning
+from aether.admin.control import ControlClient, ControlRefused, ControlTimeout, DaemonNotRunning
 from aether.admin.socket_file import listen_on
 
 
@@ -58,7 +58,7 @@ async def serve(path: Path, answer: bytes) -> asyncio.Server:
 
 async def test_a_daemon_that_does_not_answer_is_a_time_out(tmp_path: Path) -> None:
     listener, _ = listen_on(tmp_path / "control.sock")  # nobody accepts: the kernel alone takes the connection
-    with listener, pytest.raises(ControlTimedOut, match=r"within 0\.05 s"):
+    with listener, pytest.raises(ControlTimeout, match=r"within 0\.05 s"):
         await ControlClient(tmp_path / "control.sock", timeout_s=0.05).get("/v1/status")
 
 

@@ -69,7 +69,7 @@ def test_a_path_is_as_long_as_the_kernel_takes_and_no_longer(tmp_path: Path) -> 
 
 def test_a_directory_that_cannot_be_made_is_a_clear_refusal(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(BadConfiguration, match=r"admin\.socket"):
+    with pytest.raises(BadConfiguration, match=r"world\.state_dir"):
         listen_on(tmp_path / "file" / "run" / "control.sock")
 
 
