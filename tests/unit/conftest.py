@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -58,6 +58,11 @@ RISING = tuple(D(100) * D("1.01") ** step for step in range(-39, 1))
 FALLING = tuple(reversed(RISING))
 
 Kind = TypeVar("Kind")
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """Fields of a frozen value by name."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 class Make:
@@ -205,22 +210,15 @@ class Make:
 
     # --- orders ---------------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def submitted(cl_ord_id: str = "aeabcd00010000001", side: Side = Side.BUY, **changes: Any) -> OrderSubmitted:
+    @classmethod
+    def submitted(cls, cl_ord_id: str = "aeabcd00010000001", side: Side = Side.BUY, **changes: Any) -> OrderSubmitted:
+        view = cls.view()
         decision = Decision(
             wanted=Usd(D(1000)),
-            equity=Usd(D(10_000)),
-            cash_free=Usd(D(10_000)),
-            position=NO_USD,
-            volatility_bps=Bps(400),
-            volatility_used_bps=Bps(400),
-            regime="calm",
-            regime_percent=100,
-            quote=QuoteSeen(Price(D("99.9")), Price(D(100)), 0, None),
-            costs=CostEstimate(D(200), D(40), D(5), D(0), D(2)),
             allowances=(),
             binding="wanted",
             instrument_version=1,
+            **{name: value for name, value in plain(view).items() if name in Decision.__slots__},
         )
         whole = OrderSubmitted(
             intent_id="i1-1",
@@ -265,54 +263,22 @@ class Make:
     @classmethod
     def filled(cls, exec_id: str, cl_ord_id: str | None, qty: str, price: str = "100", **changes: Any) -> OrderFilled:
         told = cls.execution(exec_id, cl_ord_id, qty, price)
-        whole = OrderFilled(
-            exec_id=told.exec_id,
-            order_id=told.order_id,
-            cl_ord_id=cl_ord_id,
-            strategy="trend" if cl_ord_id else None,
-            name=told.name,
-            symbol=told.symbol,
-            side=told.side,
-            qty=told.qty,
-            price=told.price,
-            cost=told.cost,
-            fees=told.fees,
-            liquidity=told.liquidity,
-            venue_ns=UtcNanos(told.venue_ns),
-            source="executions",
-        )
+        strategy = "trend" if cl_ord_id else None
+        whole = OrderFilled(**plain(told), strategy=strategy, source="executions")
         return replace(whole, **changes)
 
     @staticmethod
     def report(cl_ord_id: str | None, status: VenueStatus, cum_qty: str | None = None, **changes: Any) -> OrderReport:
-        whole = OrderReport(
-            order_id=f"O-{cl_ord_id}" if cl_ord_id else "O-HUMAN",
-            cl_ord_id=cl_ord_id,
-            name=str(BTC),
-            symbol=BTC,
-            side=Side.BUY,
-            qty=Qty(D(10)),
-            limit_price=Price(D(100)),
-            status=status,
-            cum_qty=None if cum_qty is None else Qty(D(cum_qty)),
-            reason="",
-            venue_ns=T0,
-        )
+        order_id = f"O-{cl_ord_id}" if cl_ord_id else "O-HUMAN"
+        filled = None if cum_qty is None else Qty(D(cum_qty))
+        order = (str(BTC), BTC, Side.BUY, Qty(D(10)), Price(D(100)))
+        whole = OrderReport(order_id, cl_ord_id, *order, status, filled, reason="", venue_ns=T0)
         return replace(whole, **changes)
 
     @staticmethod
     def account(at_ns: int, balances: dict[str, str], **changes: Any) -> AccountSeen:
-        whole = AccountSeen(
-            asked_ns=at_ns,
-            answered_ns=at_ns,
-            since_ns=T0 - 3600 * NANOS_PER_S,
-            views=ALL_VIEWS,
-            balances=tuple(AssetBalance(asset, D(total), D(0)) for asset, total in balances.items()),
-            open_orders=(),
-            closed_orders=(),
-            fills=(),
-            live_cl_ord_ids=(),
-        )
+        totals = tuple(AssetBalance(asset, D(total), D(0)) for asset, total in balances.items())
+        whole = AccountSeen(at_ns, at_ns, T0 - 3600 * NANOS_PER_S, ALL_VIEWS, totals, (), (), (), ())
         return replace(whole, **changes)
 
     # --- the market -----------------------------------------------------------------------------------------------
@@ -378,7 +344,7 @@ class Desk:
         return self
 
     def trade(self) -> SubmitOrder:
-        """Start, hear a book and a tick, which marks equity, and return the order that came of it."""
+        """Start, hear a book and a tick, which marks equity, and return the order."""
         self.start()
         self.take(Make.book())
         self.tick()
@@ -416,11 +382,9 @@ class Desk:
         return self.take(CommandGiven(f"r{len(self.inputs)}", actor, command))
 
     def said(self, kind: type[Kind]) -> list[Kind]:
-        """All facts of one kind so far."""
         return [numbered.fact for numbered in self.facts if isinstance(numbered.fact, kind)]
 
     def sent(self, kind: type[Kind]) -> list[Kind]:
-        """All effects of one kind so far."""
         return [effect for effect in self.effects if isinstance(effect, kind)]
 
     @property
@@ -470,7 +434,7 @@ def desk() -> Desk:
 
 @pytest.fixture
 def new_desk() -> type[Desk]:
-    """For engines with another policy, or on a ledger that has lived."""
+    """For another policy, or a ledger that has lived."""
     return Desk
 
 

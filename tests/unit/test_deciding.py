@@ -6,11 +6,22 @@ from typing import Any
 
 import pytest
 
-from aether.core import deciding
+from aether.core.strategies.trend import trend_signal
 from aether.domain.effects import SubmitOrder
 from aether.domain.errors import InvariantBroken
 from aether.domain.facts import IntentRefused, OrderSubmitted, SignalChanged, StrategyPaused
-from aether.domain.inputs import FeesSeen, Halt, InstrumentSeen, Resume, SubmitRefused, TradeSeen
+from aether.domain.inputs import (
+    FeesSeen,
+    FillReported,
+    Halt,
+    InstrumentSeen,
+    PrivateStreamLive,
+    Resume,
+    StopAsked,
+    SubmitRefused,
+    SubmitUnknown,
+    TradeSeen,
+)
 from aether.domain.instruments import PairStatus, Side
 from aether.domain.orders import OrderType, TimeInForce, VenueStatus
 from aether.domain.values import Price, Qty, Usd
@@ -263,8 +274,6 @@ def test_the_second_strategy_sees_what_the_first_one_reserved_in_the_same_step(n
 
 
 def test_an_unresolved_order_of_one_strategy_stops_the_other_on_that_pair(new_desk: Any, make: Any) -> None:
-    from aether.domain.inputs import SubmitUnknown
-
     trends = (make.trend(), make.trend(id="twin"))
     desk = ready(new_desk, make, trends=trends)
     desk.command(Halt("strategy:twin", "look"))
@@ -279,8 +288,6 @@ def test_an_unresolved_order_of_one_strategy_stops_the_other_on_that_pair(new_de
 
 
 def test_nothing_is_decided_before_rules_of_the_pair_are_known(desk: Any, make: Any) -> None:
-    from aether.domain.inputs import PrivateStreamLive
-
     desk.begin()
     desk.take(make.history(make.RISING))
     desk.take(PrivateStreamLive(1))
@@ -304,13 +311,13 @@ def test_a_signal_is_written_when_its_target_changes(new_desk: Any, make: Any) -
 
 def test_a_strategy_is_asked_once_a_bar(new_desk: Any, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    real = deciding.trend_signal
+    real = trend_signal
 
     def counted(*arguments: Any) -> Any:
         asked.append(1)
         return real(*arguments)
 
-    monkeypatch.setattr(deciding, "trend_signal", counted)
+    monkeypatch.setattr("aether.core.deciding.trend_signal", counted)
     desk = ready(new_desk, make)
     for _ in range(5):
         desk.tick(after_s=10)
@@ -323,14 +330,14 @@ def test_a_strategy_is_asked_once_a_bar(new_desk: Any, make: Any, monkeypatch: p
 def test_a_strategy_that_raises_is_paused_and_the_other_goes_on(
     new_desk: Any, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = deciding.trend_signal
+    real = trend_signal
 
     def broken(closes: Any, parameters: Any, now_bps: int) -> Any:
         if parameters.id == "trend":
             raise ZeroDivisionError("nonsense")
         return real(closes, parameters, now_bps)
 
-    monkeypatch.setattr(deciding, "trend_signal", broken)
+    monkeypatch.setattr("aether.core.deciding.trend_signal", broken)
     desk = ready(new_desk, make, trends=(make.trend(), make.trend(id="twin")))
     for _ in range(3):
         desk.tick(after_s=60)
@@ -341,15 +348,15 @@ def test_a_strategy_that_raises_is_paused_and_the_other_goes_on(
 
 
 def test_a_paused_strategy_is_woken_by_people(new_desk: Any, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = deciding.trend_signal
+    real = trend_signal
 
     def broken(*_: Any) -> Any:
         raise ValueError("nonsense")
 
-    monkeypatch.setattr(deciding, "trend_signal", broken)
+    monkeypatch.setattr("aether.core.deciding.trend_signal", broken)
     desk = ready(new_desk, make)
     desk.tick()
-    monkeypatch.setattr(deciding, "trend_signal", real)
+    monkeypatch.setattr("aether.core.deciding.trend_signal", real)
     desk.command(Resume("strategy:trend", "mended"))
     told(desk, make, make.RISING)
 
@@ -362,7 +369,7 @@ def test_a_broken_invariant_is_never_taken_for_a_strategys_nonsense(
     def broken(*_: Any) -> Any:
         raise InvariantBroken("ours")
 
-    monkeypatch.setattr(deciding, "trend_signal", broken)
+    monkeypatch.setattr("aether.core.deciding.trend_signal", broken)
     desk = ready(new_desk, make)
 
     with pytest.raises(InvariantBroken, match="ours"):
@@ -370,8 +377,6 @@ def test_a_broken_invariant_is_never_taken_for_a_strategys_nonsense(
 
 
 def test_fills_of_people_are_no_position_of_the_strategy(new_desk: Any, make: Any) -> None:
-    from aether.domain.inputs import FillReported
-
     desk = ready(new_desk, make, closes=make.FALLING)
     desk.take(FillReported(make.execution("T1", None, "3"), "executions"))
     desk.tick()
@@ -379,3 +384,12 @@ def test_fills_of_people_are_no_position_of_the_strategy(new_desk: Any, make: An
     assert desk.sent(SubmitOrder) == []
     assert desk.ledger.portfolio.position("trend", make.BTC).qty == Qty(D(0))
     assert replace(desk.ledger.portfolio.position("external", make.BTC)).qty == Qty(D(3))
+
+
+def test_a_program_that_stops_changes_its_mind_no_more(new_desk: Any, make: Any) -> None:
+    desk = ready(new_desk, make)
+    desk.take(StopAsked("SIGTERM"))
+    desk.tick()
+
+    assert desk.said(SignalChanged) == []
+    assert desk.said(IntentRefused) == []

@@ -24,12 +24,13 @@ from aether.domain.facts import (
     HoldEnded,
     Numbered,
     OrderEnded,
+    OrderFilled,
     OrderSubmitted,
     RunStarted,
     TradingHalted,
 )
 from aether.domain.inputs import Resume
-from aether.domain.orders import VenueStatus
+from aether.domain.orders import AssetAmount, VenueStatus
 from aether.domain.values import Qty, Usd, UtcNanos
 from aether.observe.fact_log import LINES, FactLog, fields_of
 from aether.observe.log import FIELDS, start_log
@@ -148,6 +149,11 @@ def test_the_mode_is_told_from_the_runs_first_fact_on() -> None:
     before, run, after = logged(HoldEnded("disk", "all"), started, HoldEnded("disk", "all"))
     assert "mode" not in before
     assert (run["mode"], after["mode"]) == ("live", "live")
+
+
+def test_a_fill_is_told_with_its_fees_to_the_last_digit() -> None:
+    (line,) = logged(sample(OrderFilled, fees=(AssetAmount("USD", Decimal("0.00260")),)))
+    assert (line["event"], line["fees"]) == ("order.filled", ["0.00260 USD"])
 
 
 def test_a_command_is_told_with_its_actor_and_its_kind() -> None:

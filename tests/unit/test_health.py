@@ -55,23 +55,24 @@ class HandClock:
 
 
 def health_of(**given: Any) -> Health:
-    seen: View = sample(View, **{"reconciled_ns": 1, "symbols": LIVE, **given})
-    return Health(HandClock(), lambda: seen, silence_s_max=10)
+    health = Health(HandClock())
+    health.show(sample(View, **{"reconciled_ns": 1, "symbols": LIVE, **given}))
+    return health
 
 
-def test_it_is_alive_until_the_last_tick_is_too_old() -> None:
+def test_it_is_alive_until_the_last_turn_of_the_loop_is_too_old() -> None:
     clock = HandClock()
-    health = Health(clock, lambda: None, silence_s_max=10)
+    health = Health(clock)
     clock.now_ns = 10 * NANOS_PER_S
     assert health.is_alive()
     clock.now_ns += 1
     assert not health.is_alive()
-    health.tick()
+    health.show(None)
     assert health.is_alive()
 
 
 def test_it_is_started_with_the_first_picture_of_a_run() -> None:
-    assert not Health(HandClock(), lambda: None, silence_s_max=10).is_started()
+    assert not Health(HandClock()).is_started()
     assert not health_of(run=0).is_started()
     assert health_of(run=1).is_started()
 
@@ -102,9 +103,11 @@ def test_a_halt_of_one_symbol_and_one_lost_book_leave_it_ready() -> None:
 
 
 def test_before_the_first_picture_and_after_a_silence_it_is_not_ready() -> None:
-    assert not Health(HandClock(), lambda: None, silence_s_max=10).is_ready()
-    clock, seen = HandClock(), sample(View, reconciled_ns=1, symbols=LIVE)
-    health = Health(clock, lambda: seen, silence_s_max=10)
+    assert not Health(HandClock()).is_ready()
+    clock = HandClock()
+    health = Health(clock)
+    health.show(sample(View, reconciled_ns=1, symbols=LIVE))
+    assert health.is_ready()
     clock.now_ns = 11 * NANOS_PER_S
     assert not health.is_ready()
 

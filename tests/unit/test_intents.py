@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from aether.core.intents import OrderIntent, is_worth_an_order, target_position, wish
+from aether.core.intents import FINEST_LOT, OrderIntent, is_worth_an_order, target_position, wish
 from aether.domain.instruments import Side
 from aether.domain.values import Bps, Usd
 
@@ -62,7 +62,7 @@ def test_a_buy_crosses_or_joins_the_bid(make: Any, *, passive: bool, price: str)
 
     assert intent is not None
     assert (intent.side, intent.limit_price) == (Side.BUY, make.price(price))
-    assert intent.wanted_qty == make.price(price).coins_for(Usd(D(1020)))
+    assert intent.wanted_qty == make.price(price).coins_for(Usd(D(1020))).rounded_down(FINEST_LOT)
     assert intent.wanted == intent.limit_price.times(intent.wanted_qty)
 
 
@@ -72,7 +72,7 @@ def test_a_sell_crosses_or_joins_the_ask(make: Any, *, passive: bool, price: str
 
     assert intent is not None
     assert (intent.side, intent.limit_price) == (Side.SELL, make.price(price))
-    assert intent.wanted_qty == make.price(price).coins_for(Usd(D(500)))
+    assert intent.wanted_qty == make.price(price).coins_for(Usd(D(500))).rounded_down(FINEST_LOT)
 
 
 def test_a_target_of_nothing_sells_every_coin(make: Any) -> None:

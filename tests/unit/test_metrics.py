@@ -26,6 +26,7 @@ from aether.domain.facts import (
     OrderAccepted,
     OrderEnded,
     OrderFilled,
+    OrderOpened,
     OrderRefused,
     OrderSubmitted,
     RunStarted,
@@ -147,11 +148,18 @@ def test_an_order_of_an_earlier_run_is_known_from_the_view(metrics: Metrics) -> 
     assert not any(name.startswith("order_stage_seconds") for name in read(metrics))
 
 
-@pytest.mark.parametrize("answer", [OrderAccepted, OrderRefused, AnswerLost])
+@pytest.mark.parametrize("answer", [OrderAccepted, OrderOpened, OrderRefused, AnswerLost])
 def test_the_answer_is_timed_from_the_submission(metrics: Metrics, answer: type[Fact]) -> None:
     tell(metrics, sample(OrderSubmitted, cl_ord_id="a"), at_s=10)
     tell(metrics, sample(answer, cl_ord_id="a"), at_s=12)
     assert read(metrics)["order_stage_seconds_sum{stage=answer}"] == 2
+
+
+def test_an_order_seen_open_before_its_answer_has_one_answer(metrics: Metrics) -> None:
+    tell(metrics, sample(OrderSubmitted, cl_ord_id="a"), at_s=10)
+    tell(metrics, sample(OrderOpened, cl_ord_id="a"), at_s=11)
+    tell(metrics, sample(OrderAccepted, cl_ord_id="a"), at_s=15)
+    assert read(metrics)["order_stage_seconds_sum{stage=answer}"] == 1
 
 
 def test_of_many_fills_the_first_is_timed_and_so_is_the_end(metrics: Metrics) -> None:
@@ -216,8 +224,8 @@ def test_a_book_ages_while_nothing_is_published() -> None:
 
 
 def test_what_the_shell_times_is_shown(metrics: Metrics) -> None:
-    metrics.step_took(0.001)
-    metrics.commit_took(0.002)
+    metrics.took("step", 0.001)
+    metrics.took("commit", 0.002)
     metrics.loop_lag(0.5)
     metrics.inbox_depth(3)
     metrics.journal_bytes(4096)
@@ -261,6 +269,11 @@ def test_any_other_wish_gets_the_text_format(metrics: Metrics, accept: str) -> N
     body, media_type = metrics.expose(accept)
     assert media_type == "text/plain; version=0.0.4; charset=utf-8"
     assert list(parse_text(body.decode()))
+
+
+def test_counters_have_no_series_beside_them(metrics: Metrics) -> None:
+    metrics.counters.reconnected()
+    assert not [name for name in read(metrics) if "_created" in name]
 
 
 def test_two_sets_of_metrics_share_nothing() -> None:

@@ -180,3 +180,11 @@ def test_without_depth_there_is_no_slippage_to_estimate(make: Any) -> None:
         margin_bps=0,
     )
     assert costs.slippage_bps == 0
+
+
+def test_a_price_that_rounds_down_never_buys_more_coins_than_were_wanted(make: Any) -> None:
+    view = make.view(limits=make.limits(order_usd_max=Usd(D("100.08"))))
+    sized = size_order(make.intent(price="100.09", qty="1"), view)
+
+    assert isinstance(sized, SizedOrder)
+    assert (sized.qty, sized.decision.binding) == (Qty(D(1)), "order_value")

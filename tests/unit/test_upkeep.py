@@ -319,3 +319,15 @@ def test_an_order_that_waits_for_its_trades_is_looked_for_every_ten_seconds(desk
     desk.tick(after_s=1)
 
     assert len(desk.asks) == asked + 1
+
+
+def test_a_cancel_is_not_repeated_in_maintenance(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make)
+    desk.command(CancelEverything("out"))
+    desk.take(SystemStatusSeen("maintenance"))
+    desk.tick(after_s=20)
+    assert len(desk.cancels) == 1
+
+    desk.take(SystemStatusSeen("online"))
+    desk.tick()
+    assert len(desk.cancels) == 2

@@ -114,3 +114,14 @@ def test_coins_that_others_sold_away_are_not_free(make: Any, book: Any) -> None:
 
     assert holding_free(book.ledger, "trend", make.BTC) == Qty(D(2))
     assert holding_free(book.ledger, "other", make.BTC) == NO_QTY
+
+
+def test_two_strategies_do_not_promise_the_same_coins_of_the_account(make: Any, book: Any) -> None:
+    opened(make, book, USD="5000", BTC="0")
+    book.fold(make.submitted(A), make.filled("T1", A, "10"))
+    book.fold(make.filled("T2", None, "10", strategy="twin"))
+    book.fold(make.filled("T3", None, "8", side=Side.SELL))
+    ledger = book.fold(make.submitted(B, side=Side.SELL, qty=Qty(D(10))))
+
+    assert ledger.portfolio.balance("BTC") == 12
+    assert holding_free(ledger, "twin", make.BTC) == Qty(D(2))

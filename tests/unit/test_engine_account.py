@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from aether.domain.effects import AskAccount
+from aether.domain.facts import (
+    AccountOpened,
+    DifferenceFound,
+    ExternalOrderGone,
+    ExternalOrderSeen,
+    FeesAdopted,
+    InstrumentAdopted,
+    OrderFilled,
+    Reconciled,
+)
+from aether.domain.inputs import (
+    AccountUnavailable,
+    CancelEverything,
+    FeedLost,
+    FeesSeen,
+    FillReported,
+    Halt,
+    InstrumentSeen,
+    OrderReported,
+    PrivateMalformed,
+    PrivateStreamLive,
+    Resume,
+    TradeSeen,
+)
+from aether.domain.instruments import Side
+from aether.domain.orders import AssetBalance, VenueStatus
+from aether.domain.spot_gate import recall
+from aether.domain.values import Qty
+
+D = Decimal
+S = 1_000_000_000
+NEVER_SENT = "aeabcd00010009999"
+
+
+# --- others on the account ----------------------------------------------------------------------------------------
+
+
+def test_an_order_of_others_is_shown_and_never_touched(desk: Any, make: Any) -> None:
+    desk.start()
+    human = make.report(None, VenueStatus.NEW, "0")
+    desk.take(OrderReported(human, "executions"))
+    desk.take(OrderReported(human, "executions"))
+    assert len(desk.said(ExternalOrderSeen)) == 1
+
+    desk.command(Halt("all", "look"))
+    desk.command(CancelEverything("out"))
+    desk.tick(after_s=1000)
+    assert desk.cancels == []
+
+    desk.take(OrderReported(replace(human, status=VenueStatus.CANCELED), "executions"))
+    desk.take(OrderReported(replace(human, status=VenueStatus.CANCELED), "executions"))
+    assert len(desk.said(ExternalOrderGone)) == 1
+
+
+def test_a_fill_of_others_moves_balances_and_no_strategy(desk: Any, make: Any) -> None:
+    desk.start()
+    desk.take(FillReported(make.execution("T1", None, "1"), "executions"))
+    step = desk.look()
+
+    assert desk.said(DifferenceFound) == []
+    assert step.effects == ()
+    assert desk.ledger.portfolio.balance("BTC") == 1
+    assert desk.ledger.portfolio.position("trend", make.BTC).qty == Qty(D(0))
+
+
+def test_old_fills_in_a_first_snapshot_are_in_the_opening_balance_and_booked_no_second_time(
+    desk: Any, make: Any
+) -> None:
+    desk.begin()
+    desk.take(FillReported(make.execution("T1", None, "1", venue_ns=make.T0 - 5 * S), "snapshot"))
+    desk.take(PrivateStreamLive(1))
+    desk.take(make.account(desk.at_ns, {"USD": "9000", "BTC": "1"}))
+
+    assert desk.said(OrderFilled) == []
+    assert [fact.balances[0].total for fact in desk.said(AccountOpened)] == [D(9000)]
+    assert desk.ledger.portfolio.positions == {}
+
+
+@pytest.mark.parametrize("way", ["stream", "look"])
+def test_an_order_with_our_mark_that_is_not_ours_halts_all(desk: Any, make: Any, way: str) -> None:
+    desk.start()
+    report = make.report(NEVER_SENT, VenueStatus.NEW, "0")
+    if way == "stream":
+        desk.take(OrderReported(report, "executions"))
+    else:
+        desk.look(open_orders=(report,))
+
+    assert [halt.code for halt in desk.ledger.halts.values()] == ["halt_foreign_order"]
+    assert list(desk.ledger.halts) == ["all"]
+    assert desk.cancels == []
+
+
+# --- the account --------------------------------------------------------------------------------------------------
+
+MORE = (AssetBalance("USD", D(10_500), D(0)), AssetBalance("BTC", D(0), D(0)))
+
+
+def test_a_difference_that_stays_longer_than_the_views_lag_halts_and_is_named(desk: Any, make: Any) -> None:
+    desk.start()
+    desk.look(after_s=60, balances=MORE)
+    desk.look(after_s=59, balances=MORE)
+    assert (desk.ledger.halts, desk.said(DifferenceFound)) == ({}, [])
+
+    desk.look(after_s=1, balances=MORE)
+    assert [(fact.asset, fact.expected, fact.seen) for fact in desk.said(DifferenceFound)] == [
+        ("USD", D(10_000), D(10_500))
+    ]
+    assert desk.ledger.halts["all"].code == "halt_difference"
+    assert "USD: expected 10000, venue has 10500" in desk.ledger.halts["all"].reason
+
+
+def test_one_look_alone_never_makes_a_difference_even_without_lag(new_desk: Any, make: Any) -> None:
+    desk = new_desk(make.policy(orders=make.order_policy(view_lag_s=0))).start()
+    desk.look(after_s=60, balances=MORE)
+    assert desk.ledger.halts == {}
+
+    desk.look(after_s=1, balances=MORE)
+    assert desk.ledger.halts["all"].code == "halt_difference"
+
+
+def test_a_difference_that_changes_or_goes_away_halts_nothing(desk: Any) -> None:
+    desk.start()
+    for usd in ("10500", "10501", "10500"):
+        desk.look(after_s=70, balances=(AssetBalance("USD", D(usd), D(0)),))
+    desk.look(after_s=70)
+    desk.look(after_s=70, balances=MORE)
+
+    assert (desk.ledger.halts, desk.said(DifferenceFound)) == ({}, [])
+
+
+def test_balances_that_lag_behind_our_own_fill_halt_nothing(desk: Any) -> None:
+    desk.trade()
+    before = tuple(AssetBalance(asset, total, D(0)) for asset, total in desk.ledger.portfolio.balances.items())
+    desk.accept()
+    desk.fill("T1", "1")
+    for _ in range(5):
+        desk.look(after_s=10, balances=before)
+    desk.look(after_s=5)
+
+    assert (desk.ledger.halts, desk.said(DifferenceFound)) == ({}, [])
+
+
+def test_a_difference_is_looked_at_again_soon(desk: Any) -> None:
+    desk.start()
+    desk.look(balances=MORE)
+    asked = len(desk.asks)
+    desk.tick(after_s=9)
+    assert len(desk.asks) == asked
+    desk.tick(after_s=1)
+
+    assert len(desk.asks) == asked + 1
+
+
+def test_without_the_trades_a_difference_proves_nothing(desk: Any) -> None:
+    desk.start()
+    for _ in range(3):
+        desk.look(after_s=70, balances=MORE, views=("balances", "open", "executions", "closed"))
+
+    assert desk.ledger.halts == {}
+
+
+def test_a_difference_that_was_told_is_not_told_again_and_its_end_is(desk: Any) -> None:
+    desk.start()
+    for _ in range(4):
+        desk.look(after_s=70, balances=MORE)
+    assert len(desk.said(DifferenceFound)) == 1
+
+    desk.look(after_s=10)
+    assert desk.ledger.differences == ()
+    assert len(desk.said(Reconciled)) == 2
+    assert "all" in desk.ledger.halts  # only people end it
+
+
+def test_a_halt_for_a_difference_that_still_stands_comes_back_after_a_resume(desk: Any) -> None:
+    desk.start()
+    for _ in range(2):
+        desk.look(after_s=70, balances=MORE)
+    desk.command(Resume("all", "fine"))
+    assert desk.ledger.halts == {}
+
+    desk.look(after_s=10, balances=MORE)
+    assert desk.ledger.halts["all"].code == "halt_difference"
+
+
+def test_a_look_that_agrees_is_no_news(desk: Any) -> None:
+    desk.start()
+
+    assert desk.look(after_s=60).facts == ()
+
+
+def test_fills_that_only_the_trades_view_shows_are_booked_before_balances_are_compared(desk: Any, make: Any) -> None:
+    order = desk.trade()
+    desk.accept()
+    execution = make.execution("T1", order.cl_ord_id, "1", venue_ns=desk.at_ns)
+    balances = (AssetBalance("USD", D(10_000) - D("100.4"), D(0)), AssetBalance("BTC", D(1), D(0)))
+    desk.look(after_s=1, fills=(execution,), balances=balances)
+
+    assert [fill.source for fill in desk.said(OrderFilled)] == ["trades"]
+    assert desk.engine.suspects == ()
+
+
+def test_a_private_message_that_cannot_be_read_leads_to_a_look(desk: Any) -> None:
+    desk.start()
+    step = desk.take(PrivateMalformed("not JSON"))
+
+    assert [type(effect) for effect in step.effects] == [AskAccount]
+
+
+def test_what_happens_during_a_look_is_looked_for_once_more(desk: Any) -> None:
+    desk.start()
+    desk.take(PrivateMalformed("not JSON"))
+    desk.take(PrivateMalformed("not JSON"), after_s=1)
+    asked = len(desk.asks)
+    desk.look()
+    desk.tick()
+    assert len(desk.asks) == asked + 1
+
+    desk.look()
+    desk.tick()
+    assert len(desk.asks) == asked + 1
+
+
+def test_an_account_that_could_not_be_had_is_asked_for_again(desk: Any) -> None:
+    desk.start()
+    desk.take(PrivateMalformed("not JSON"))
+    asked = len(desk.asks)
+    desk.take(AccountUnavailable("503"))
+    desk.tick(after_s=9)
+    assert len(desk.asks) == asked
+    desk.tick(after_s=1)
+
+    assert len(desk.asks) == asked + 1
+
+
+def test_rates_and_rules_are_written_when_they_change(desk: Any, make: Any) -> None:
+    desk.start()
+    for taker in (25, 25, 20):
+        desk.take(FeesSeen(make.BTC, D(taker), D(10)))
+    for tick in ("0.1", "0.5", "0.5"):
+        desk.take(InstrumentSeen(make.instrument(tick=D(tick))))
+
+    assert [fact.taker_bps for fact in desk.said(FeesAdopted)] == [25, 20]
+    assert [fact.instrument.version for fact in desk.said(InstrumentAdopted)] == [1, 2]
+
+
+def test_a_symbol_that_is_not_in_use_is_not_heard(desk: Any, make: Any) -> None:
+    eth = recall("ETH/USD")
+    desk.start()
+    told = (
+        make.book(symbol=eth),
+        FeedLost(eth, "gone"),
+        make.history(make.RISING, symbol=eth),
+        InstrumentSeen(make.instrument(symbol=eth)),
+        TradeSeen(eth, Side.BUY, make.price("1"), make.qty("1"), make.T0),
+    )
+    assert [desk.take(item).facts for item in told] == [()] * 5
+
+
+def test_a_new_stream_asks_anew_though_a_look_is_under_way(desk: Any) -> None:
+    desk.start()
+    desk.take(PrivateMalformed("not JSON"))
+    step = desk.take(PrivateStreamLive(2))
+
+    assert [type(effect) for effect in step.effects] == [AskAccount]
+
+
+def test_the_account_is_as_old_as_the_question_and_not_as_the_answer(desk: Any) -> None:
+    desk.start()
+    desk.look(after_s=30, asked_ns=desk.at_ns + 5 * S)
+
+    assert desk.engine.reconciled_ns == desk.at_ns - 25 * S
+
+
+def test_a_fill_that_comes_with_a_difference_gives_it_time_to_explain_itself(desk: Any, make: Any) -> None:
+    desk.start()
+    odd = (AssetBalance("EUR", D(5), D(0)),)
+    balances = (AssetBalance("USD", D(10_000), D(0)), *odd)
+    after_fill = (AssetBalance("USD", D("9899.6"), D(0)), AssetBalance("BTC", D(1), D(0)), *odd)
+    desk.look(after_s=70, balances=balances)
+    desk.look(after_s=70, balances=after_fill, fills=(make.execution("T1", None, "1"),))
+    assert desk.ledger.halts == {}
+
+    desk.look(after_s=70, balances=after_fill)
+    assert desk.ledger.halts["all"].reason == "EUR: expected 0, venue has 5"

@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from aether.core.orders import OrderState
+from aether.domain.effects import AskAccount, CancelOrder, SubmitOrder
+from aether.domain.errors import InvariantBroken
+from aether.domain.facts import (
+    AnswerLost,
+    CancelRefused,
+    CancelRequested,
+    CommandAccepted,
+    OrderAbsent,
+    OrderAccepted,
+    OrderFilled,
+    OrderOpened,
+    OrderRefused,
+    OrderSurprised,
+    TradingHalted,
+)
+from aether.domain.inputs import (
+    CancelAnswered,
+    CancelEverything,
+    Halt,
+    SubmitAccepted,
+    SubmitRefused,
+    SubmitUnknown,
+)
+from aether.domain.orders import VenueStatus
+from aether.domain.values import Qty, Usd
+
+D = Decimal
+S = 1_000_000_000
+NEVER_SENT = "aeabcd00010009999"
+
+
+def kinds(step: Any) -> list[type]:
+    return [type(numbered.fact) for numbered in step.facts]
+
+
+# --- answers that come late, early, twice or never -----------------------------------------------------------------
+
+
+def test_a_fill_before_the_answer_is_booked_and_the_late_answer_adds_nothing(desk: Any) -> None:
+    desk.trade()
+    desk.fill("T1", "1")
+    assert (desk.my_order.state, desk.my_order.filled) == (OrderState.OPEN, Qty(D(1)))
+
+    facts = len(desk.facts)
+    desk.accept()
+    assert len(desk.facts) == facts
+
+
+def test_a_second_answer_adds_nothing(desk: Any) -> None:
+    desk.trade()
+    desk.accept()
+    desk.accept()
+
+    assert len(desk.said(OrderAccepted)) == 1
+
+
+def test_a_fill_is_counted_once_whoever_tells_it_and_how_often(desk: Any, make: Any) -> None:
+    order = desk.trade()
+    for _ in range(2):
+        desk.fill("T1", "1")
+    desk.look(fills=(make.execution("T1", order.cl_ord_id, "1"),))
+
+    assert len(desk.said(OrderFilled)) == 1
+    assert desk.my_order.filled == Qty(D(1)) < order.qty
+
+
+def test_a_late_fill_after_the_end_is_still_our_money(desk: Any) -> None:
+    desk.trade()
+    desk.accept()
+    desk.report(VenueStatus.CANCELED, "0")
+    desk.fill("T1", "1")
+
+    assert desk.ledger.portfolio.balance("BTC") == 1
+    assert desk.my_order.state is OrderState.DONE
+
+
+def test_a_late_open_status_does_not_wake_an_order_that_ended(desk: Any) -> None:
+    desk.trade()
+    desk.report(VenueStatus.CANCELED, "0")
+
+    assert desk.report(VenueStatus.NEW).facts == ()
+    assert desk.my_order.state is OrderState.DONE
+
+
+def test_an_end_before_its_trades_asks_the_account_and_waits_for_them(desk: Any, make: Any) -> None:
+    order = desk.trade()
+    desk.accept()
+    asked = len(desk.asks)
+    desk.report(VenueStatus.FILLED, str(order.qty))
+    assert len(desk.asks) == asked + 1
+    assert desk.ledger.working("trend", make.BTC) is not None
+
+    desk.fill("T1", str(order.qty))
+    assert desk.ledger.working("trend", make.BTC) is None
+
+
+@pytest.mark.parametrize("answer", [SubmitRefused, SubmitUnknown, SubmitAccepted])
+def test_an_answer_for_an_order_that_was_never_sent_is_our_bug(desk: Any, answer: type) -> None:
+    desk.start()
+    texts = ("venue_other", "no") if answer is SubmitRefused else ("why",)
+
+    with pytest.raises(InvariantBroken, match="never submitted"):
+        desk.take(answer(NEVER_SENT, *texts))
+
+
+def test_a_refusal_ends_the_order_frees_its_cash_and_asks_the_account(desk: Any) -> None:
+    order = desk.trade()
+    step = desk.take(SubmitRefused(order.cl_ord_id, "venue_funds", "EOrder:Insufficient funds"))
+
+    assert kinds(step) == [OrderRefused]
+    assert [type(effect) for effect in step.effects] == [AskAccount]
+    assert desk.ledger.reserved_usd == Usd(D(0))
+
+
+def test_a_refusal_of_an_order_that_filled_is_a_surprise_and_changes_nothing(desk: Any) -> None:
+    order = desk.trade()
+    desk.fill("T1", "1")
+    before = desk.my_order
+    step = desk.take(SubmitRefused(order.cl_ord_id, "venue_other", "E"))
+
+    assert kinds(step) == [OrderSurprised]
+    assert desk.my_order == before
+
+
+# --- the unresolved -----------------------------------------------------------------------------------------------
+
+
+def test_a_lost_answer_keeps_the_whole_size_reserved_and_nothing_new_is_sent(desk: Any, make: Any) -> None:
+    order = desk.trade()
+    reserved = desk.ledger.reserved_usd
+    desk.take(SubmitUnknown(order.cl_ord_id, "timeout"))
+    for _ in range(4):
+        desk.take(make.book("99.8", "99.9"), after_s=5)
+        desk.tick()
+
+    assert (desk.my_order.state, desk.ledger.reserved_usd) == (OrderState.UNRESOLVED, reserved)
+    assert len(desk.sent(SubmitOrder)) == 1
+    assert reserved.amount > 0
+
+
+def test_a_lost_answer_is_asked_after_at_the_next_tick(desk: Any) -> None:
+    desk.trade()
+    desk.look()
+    asked = len(desk.asks)
+    desk.take(SubmitUnknown(desk.order.cl_ord_id, "timeout"))
+    desk.tick()
+
+    assert len(desk.asks) == asked + 1
+    assert desk.asks[-1].since_ns < desk.my_order.submitted_ns
+
+
+def test_an_unresolved_order_that_never_lived_frees_its_cash_once_and_is_not_sent_again(desk: Any, make: Any) -> None:
+    order = desk.trade()
+    desk.take(SubmitUnknown(order.cl_ord_id, "timeout"))
+    desk.look(after_s=66)
+    assert desk.my_order.state is OrderState.UNRESOLVED
+
+    desk.look(after_s=1)
+    desk.look(after_s=10)
+    assert [fact.cl_ord_id for fact in desk.said(OrderAbsent)] == [order.cl_ord_id]
+    assert desk.ledger.reserved_usd == Usd(D(0))
+
+    desk.take(make.history(make.RISING, desk.at_ns))
+    desk.take(make.book())
+    desk.tick()
+    names = [sent.cl_ord_id for sent in desk.sent(SubmitOrder)]
+    assert len(names) == len(set(names)) == 2  # a new decision makes a new order with a new name
+
+
+def test_a_lost_answer_after_the_fill_changes_nothing(desk: Any) -> None:
+    order = desk.trade()
+    desk.fill("T1", "1")
+
+    assert desk.take(SubmitUnknown(order.cl_ord_id, "timeout")).facts == ()
+
+
+@pytest.mark.parametrize("is_halted", [False, True])
+def test_an_unresolved_order_found_open_rests_unless_a_halt_came_meanwhile(
+    new_desk: Any, make: Any, *, is_halted: bool
+) -> None:
+    desk = new_desk(make.policy(trends=(make.trend(passive=True),)))
+    order = desk.trade()
+    desk.take(SubmitUnknown(order.cl_ord_id, "timeout"))
+    if is_halted:
+        desk.command(Halt("all", "look"))
+    desk.look(after_s=1, open_orders=(make.report(order.cl_ord_id, VenueStatus.NEW, "0"),))
+    desk.tick()
+
+    assert kinds_of_orders(desk) == [AnswerLost, OrderOpened] + ([CancelRequested] if is_halted else [])
+    assert len(desk.cancels) == is_halted
+
+
+def kinds_of_orders(desk: Any) -> list[type]:
+    return [
+        type(numbered.fact)
+        for numbered in desk.facts
+        if isinstance(numbered.fact, AnswerLost | OrderOpened | CancelRequested)
+    ]
+
+
+# --- cancels ------------------------------------------------------------------------------------------------------
+
+
+def resting(new_desk: Any, make: Any, **orders: Any) -> Any:
+    """A desk with a passive order on the book."""
+    desk = new_desk(make.policy(trends=(make.trend(passive=True),), orders=make.order_policy(**orders)))
+    desk.trade()
+    desk.accept()
+    return desk
+
+
+def test_halting_cancels_what_rests_and_only_what_rests(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make)
+    step = desk.command(Halt("all", "look"))
+
+    assert kinds(step) == [CommandAccepted, TradingHalted, CancelRequested]
+    assert step.effects == (CancelOrder(desk.order.cl_ord_id, f"O-{desk.order.cl_ord_id}"),)
+
+
+@pytest.mark.parametrize(
+    ("scope", "cancels"),
+    [("symbol:BTC/USD", 1), ("strategy:trend", 1), ("symbol:ETH/USD", 0), ("strategy:other", 0)],
+)
+def test_a_halt_cancels_within_its_scope(new_desk: Any, make: Any, scope: str, cancels: int) -> None:
+    desk = resting(new_desk, make)
+    desk.command(Halt(scope, "look"))
+
+    assert len(desk.cancels) == cancels
+
+
+def test_an_order_accepted_after_the_halt_is_cancelled_at_once(new_desk: Any, make: Any) -> None:
+    desk = new_desk(make.policy(trends=(make.trend(passive=True),)))
+    desk.trade()
+    desk.command(Halt("all", "look"))
+    assert desk.cancels == []
+
+    desk.accept()
+    assert len(desk.cancels) == 1
+
+
+def test_an_order_that_ended_is_not_cancelled_when_its_answer_comes_after_a_halt(desk: Any) -> None:
+    order = desk.trade()
+    desk.fill("T1", str(order.qty))
+    desk.report(VenueStatus.FILLED, str(order.qty))
+    desk.command(Halt("all", "look"))
+    desk.accept()
+
+    assert desk.cancels == []
+    assert desk.said(CancelRequested) == []
+
+
+def test_cancelling_everything_halts_nothing(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make)
+    step = desk.command(CancelEverything("out"))
+
+    assert kinds(step) == [CommandAccepted, CancelRequested]
+    assert desk.ledger.halts == {}
+
+
+def test_a_cancel_that_races_a_fill_ends_with_its_fills_booked(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make)
+    desk.command(CancelEverything("out"))
+    desk.fill("T1", "1", "99.9")
+    desk.report(VenueStatus.CANCELED, "1")
+    assert desk.my_order.is_settled
+    assert desk.ledger.portfolio.balance("BTC") == 1
+
+    assert desk.take(CancelAnswered(desk.order.cl_ord_id, done=False, text="EOrder:Unknown order")).facts == ()
+
+
+def test_a_cancel_that_was_not_taken_says_nothing_of_the_order_but_asks(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make)
+    desk.command(CancelEverything("out"))
+    step = desk.take(CancelAnswered(desk.order.cl_ord_id, done=False, text="EOrder:Unknown order"))
+
+    assert kinds(step) == [CancelRefused]
+    assert [type(effect) for effect in step.effects] == [AskAccount]
+    assert desk.my_order.state is OrderState.OPEN
+    assert desk.ledger.reserved_usd.amount > 0
+
+
+def test_a_cancel_that_was_taken_is_not_yet_an_end(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make)
+    desk.command(CancelEverything("out"))
+
+    assert desk.take(CancelAnswered(desk.order.cl_ord_id, done=True, text="")).facts == ()
+    assert desk.my_order.state is OrderState.OPEN
+
+
+def test_a_late_answer_does_not_cancel_a_second_time(new_desk: Any, make: Any) -> None:
+    desk = new_desk(make.policy(trends=(make.trend(passive=True),)))
+    desk.trade()
+    desk.report(VenueStatus.NEW)
+    desk.command(Halt("all", "look"))
+    desk.accept()
+
+    assert len(desk.cancels) == 1
+
+
+def test_an_order_that_ended_and_waits_for_its_fills_is_not_cancelled(desk: Any) -> None:
+    desk.trade()
+    desk.report(VenueStatus.FILLED, str(desk.order.qty))
+    desk.command(CancelEverything("out"))
+
+    assert desk.cancels == []
+
+
+def test_the_account_is_read_back_to_before_the_oldest_order_that_is_not_settled(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make, resting_s_max=3600)
+    for _ in range(5):
+        desk.look(after_s=60)
+    desk.tick(after_s=60)
+
+    assert desk.asks[-1].since_ns == desk.my_order.submitted_ns - 120 * 1_000_000_000

@@ -1,0 +1,352 @@
+"""What leaves, in what order, and what never does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from aether.domain.effects import AskAccount, CancelOrder, Effect, SubmitOrder
+from aether.domain.errors import InvariantBroken
+from aether.domain.inputs import (
+    AccountUnavailable,
+    CancelAnswered,
+    FeesSeen,
+    Input,
+    SubmitAccepted,
+    SubmitRefused,
+    SubmitUnknown,
+)
+from aether.domain.values import NANOS_PER_S, Symbol, UtcNanos
+from aether.ports import Put
+from aether.runtime.hands import IN_HAND_MAX, Hands
+from aether.runtime.latch import Latch
+from aether.sim.virtual_time import VirtualClock, VirtualTimeLoop
+
+T0 = 1_767_268_800 * NANOS_PER_S
+LATENCY_S = 1.0
+
+
+class SlowVenue:
+    """Answers each call a second later. `calls` tells what came and when; `done` what was answered."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[float, Effect]] = []
+        self.unanswered = 0
+
+    async def run(self, put: Put) -> None:
+        await asyncio.Event().wait()
+
+    async def _answer(self, effect: Effect) -> None:
+        self.calls.append((asyncio.get_running_loop().time(), effect))
+        self.unanswered += 1
+        await asyncio.sleep(LATENCY_S)
+        self.unanswered -= 1
+
+    async def submit(self, order: SubmitOrder) -> SubmitAccepted | SubmitRefused | SubmitUnknown:
+        await self._answer(order)
+        return SubmitAccepted(order.cl_ord_id, f"O-{order.cl_ord_id}")
+
+    async def cancel(self, cancel: CancelOrder) -> CancelAnswered:
+        await self._answer(cancel)
+        return CancelAnswered(cancel.cl_ord_id, done=True, text="")
+
+    async def account(self, ask: AskAccount) -> AccountUnavailable:
+        await self._answer(ask)
+        return AccountUnavailable(ask.why)
+
+    async def fees(self, symbols: Sequence[Symbol]) -> tuple[FeesSeen, ...]:
+        return ()
+
+    def sent(self, kind: type[Effect]) -> list[Effect]:
+        return [effect for _, effect in self.calls if isinstance(effect, kind)]
+
+
+@dataclass
+class Bench:
+    """Hands at work on a slow venue, on virtual time."""
+
+    hands: Hands
+    venue: SlowVenue
+    latch: Latch
+    make: Any
+    told: list[Input] = field(default_factory=list)
+    offset_ns: int = 0
+
+    def ask_for(self, cl_ord_id: str, **changes: Any) -> SubmitOrder:
+        """Commit an order of this name, and give back its effect."""
+        fact = self.make.submitted(cl_ord_id, **changes)
+        self.hands.expect(fact)
+        return effect_of(fact)
+
+    def submit(self, cl_ord_id: str, **changes: Any) -> None:
+        self.hands.start(self.ask_for(cl_ord_id, **changes))
+
+
+def effect_of(fact: Any) -> SubmitOrder:
+    return SubmitOrder(
+        cl_ord_id=fact.cl_ord_id,
+        symbol=fact.symbol,
+        side=fact.side,
+        order_type=fact.order_type,
+        time_in_force=fact.time_in_force,
+        post_only=fact.post_only,
+        qty=fact.qty,
+        limit_price=fact.limit_price,
+        deadline_ns=fact.deadline_ns,
+    )
+
+
+@asynccontextmanager
+async def at_work(make: Any) -> AsyncIterator[Bench]:
+    clock = VirtualClock(asyncio.get_running_loop(), start_wall_ns=T0)
+    venue, latch = SlowVenue(), Latch()
+    told: list[Input] = []
+    hands = Hands(venue, latch, told.append, clock, lambda: bench.offset_ns)
+    bench = Bench(hands, venue, latch, make, told)
+    async with asyncio.TaskGroup() as group:
+        working = group.create_task(hands.run())
+        await asyncio.sleep(0)
+        yield bench
+        working.cancel()
+
+
+def work(make: Any, story: Callable[[Bench], Awaitable[None]]) -> Bench:
+    """Tell a story to hands at work, and give back what became of it."""
+
+    async def whole() -> Bench:
+        async with at_work(make) as bench:
+            await story(bench)
+        return bench
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(whole())
+
+
+# --- outcomes and order ---------------------------------------------------------------------------------------------
+
+
+def test_each_outcome_goes_to_the_inbox(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        bench.submit("a1")
+        bench.hands.start(CancelOrder("b1", "O-b1"))
+        bench.hands.start(AskAccount("it is time", 0))
+        await asyncio.sleep(2 * LATENCY_S)
+
+    told = work(make, story).told
+    assert SubmitAccepted("a1", "O-a1") in told
+    assert CancelAnswered("b1", done=True, text="") in told
+    assert AccountUnavailable("it is time") in told
+    assert len(told) == 3
+
+
+def test_a_cancel_never_overtakes_its_submit(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        bench.submit("a1")
+        bench.hands.start(CancelOrder("a1", "O-a1"))
+        await asyncio.sleep(0.5 * LATENCY_S)
+        assert [type(effect) for _, effect in bench.venue.calls] == [SubmitOrder]
+        await asyncio.sleep(2 * LATENCY_S)
+
+    bench = work(make, story)
+    assert [(at_s, type(effect)) for at_s, effect in bench.venue.calls] == [(0.0, SubmitOrder), (1.0, CancelOrder)]
+    assert [type(told) for told in bench.told] == [SubmitAccepted, CancelAnswered]
+
+
+def test_orders_do_not_wait_for_one_another(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        bench.submit("a1")
+        bench.submit("a2")
+        await asyncio.sleep(2 * LATENCY_S)
+
+    assert [at_s for at_s, _ in work(make, story).venue.calls] == [0.0, 0.0]
+
+
+def test_looks_at_the_account_for_the_same_reason_follow_one_another(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        for why in ("it is time", "it is time", "a fill is missing"):
+            bench.hands.start(AskAccount(why, 0))
+        await asyncio.sleep(3 * LATENCY_S)
+
+    assert sorted(at_s for at_s, _ in work(make, story).venue.calls) == [0.0, 0.0, 1.0]
+
+
+def test_a_lane_is_used_again_after_it_was_empty(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        bench.submit("a1")
+        await asyncio.sleep(2 * LATENCY_S)
+        bench.hands.start(CancelOrder("a1", "O-a1"))
+        await asyncio.sleep(2 * LATENCY_S)
+
+    assert [type(told) for told in work(make, story).told] == [SubmitAccepted, CancelAnswered]
+
+
+def test_in_hand_counts_what_is_begun_and_what_waits(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        bench.submit("a1")
+        bench.hands.start(CancelOrder("a1", "O-a1"))
+        bench.submit("a2")
+        assert bench.hands.in_hand == 3
+        await asyncio.sleep(1.5 * LATENCY_S)
+        assert bench.hands.in_hand == 1
+        await asyncio.sleep(LATENCY_S)
+        assert bench.hands.in_hand == 0
+
+    work(make, story)
+
+
+# --- what never leaves ----------------------------------------------------------------------------------------------
+
+
+def test_an_order_that_no_committed_fact_asks_for_never_reaches_the_venue(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        bench.hands.start(effect_of(make.submitted("a1")))
+        await asyncio.sleep(2 * LATENCY_S)
+
+    bench = work(make, story)
+    assert bench.venue.calls == []
+    assert [(type(told), told.code) for told in bench.told if isinstance(told, SubmitRefused)] == [
+        (SubmitRefused, "venue_invalid")
+    ]
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 2 * LATENCY_S])
+def test_an_order_that_is_asked_for_twice_leaves_once(make: Any, pause_s: float) -> None:
+    async def story(bench: Bench) -> None:
+        order = bench.ask_for("a1")
+        bench.hands.start(order)
+        await asyncio.sleep(pause_s)
+        bench.hands.start(order)
+        await asyncio.sleep(3 * LATENCY_S)
+
+    bench = work(make, story)
+    assert len(bench.venue.sent(SubmitOrder)) == 1
+    assert [type(told) for told in bench.told] == [SubmitAccepted, SubmitRefused]
+
+
+@pytest.mark.parametrize("scope", ["all", "symbol:BTC/USD", "strategy:trend"])
+def test_a_latch_set_between_commit_and_send_stops_the_order(make: Any, scope: str) -> None:
+    async def story(bench: Bench) -> None:
+        bench.submit("a1")  # its task has not begun
+        bench.latch.set(scope)
+        await asyncio.sleep(2 * LATENCY_S)
+
+    bench = work(make, story)
+    assert bench.venue.calls == []
+    assert [(told.cl_ord_id, told.code) for told in bench.told if isinstance(told, SubmitRefused)] == [
+        ("a1", "latched")
+    ]
+
+
+def test_a_latch_lets_cancels_and_looks_pass(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        bench.latch.set("all")
+        bench.hands.start(CancelOrder("a1", "O-a1"))
+        bench.hands.start(AskAccount("it is time", 0))
+        await asyncio.sleep(2 * LATENCY_S)
+
+    assert len(work(make, story).venue.calls) == 2
+
+
+def test_a_latch_of_another_scope_stops_nothing(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        bench.latch.set("strategy:other")
+        bench.submit("a1")
+        await asyncio.sleep(2 * LATENCY_S)
+
+    assert len(work(make, story).venue.sent(SubmitOrder)) == 1
+
+
+@pytest.mark.parametrize(("spare_ns", "is_sent"), [(1, True), (0, False), (-1, False)])
+@pytest.mark.parametrize("offset_ns", [0, 250_000_000, -250_000_000])
+def test_an_order_leaves_only_before_its_deadline_in_the_venues_time(
+    make: Any,
+    spare_ns: int,
+    is_sent: bool,  # noqa: FBT001
+    offset_ns: int,
+) -> None:
+    async def story(bench: Bench) -> None:
+        bench.offset_ns = offset_ns
+        bench.submit("a1", deadline_ns=UtcNanos(T0 + offset_ns + spare_ns))
+        await asyncio.sleep(2 * LATENCY_S)
+
+    bench = work(make, story)
+    assert bool(bench.venue.calls) is is_sent
+    refused = [told.code for told in bench.told if isinstance(told, SubmitRefused)]
+    assert refused == ([] if is_sent else ["venue_deadline"])
+
+
+def test_a_refusal_for_lateness_says_by_how_much(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        bench.submit("a1", deadline_ns=UtcNanos(T0 - 1_500_000_000))
+        await asyncio.sleep(2 * LATENCY_S)
+
+    (refused,) = work(make, story).told
+    assert isinstance(refused, SubmitRefused)
+    assert refused.text.startswith("1.500 s late")
+
+
+# --- bounds and the end ---------------------------------------------------------------------------------------------
+
+
+def test_more_lanes_than_the_bound_are_a_broken_invariant(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        for number in range(IN_HAND_MAX):
+            bench.hands.start(CancelOrder(f"a{number}", "O"))
+        bench.hands.start(CancelOrder("a0", "O"))  # a lane that is there already
+        with pytest.raises(InvariantBroken, match=str(IN_HAND_MAX)):
+            bench.hands.start(CancelOrder("one more", "O"))
+
+    work(make, story)
+
+
+def test_what_is_begun_before_the_hands_run_is_carried_out_in_order_when_they_do(make: Any) -> None:
+    async def whole() -> SlowVenue:
+        clock = VirtualClock(asyncio.get_running_loop(), start_wall_ns=T0)
+        venue = SlowVenue()
+        hands = Hands(venue, Latch(), lambda _: None, clock, lambda: 0)
+        fact = make.submitted("a1")
+        hands.expect(fact)
+        hands.start(effect_of(fact))
+        hands.start(CancelOrder("a1", "O-a1"))
+        async with asyncio.TaskGroup() as group:
+            working = group.create_task(hands.run())
+            await asyncio.sleep(3 * LATENCY_S)
+            working.cancel()
+        return venue
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        venue = runner.run(whole())
+    assert [type(effect) for _, effect in venue.calls] == [SubmitOrder, CancelOrder]
+
+
+def test_hands_that_are_cancelled_leave_no_task_behind(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        bench.submit("a1")
+        await asyncio.sleep(0.5 * LATENCY_S)
+        assert bench.venue.unanswered == 1
+
+    bench = work(make, story)
+    assert bench.hands.in_hand == 0
+    assert bench.told == []
+
+
+def test_an_answer_that_the_inbox_cannot_take_ends_the_hands(make: Any) -> None:
+    def full(_: Input) -> None:
+        raise InvariantBroken("full")
+
+    async def whole() -> None:
+        clock = VirtualClock(asyncio.get_running_loop(), start_wall_ns=T0)
+        hands = Hands(SlowVenue(), Latch(), full, clock, lambda: 0)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(hands.run())
+            await asyncio.sleep(0)
+            hands.start(CancelOrder("a1", "O-a1"))
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner, pytest.raises(ExceptionGroup) as ended:
+        runner.run(whole())
+    assert ended.group_contains(InvariantBroken, match="full")

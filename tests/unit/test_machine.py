@@ -1,0 +1,437 @@
+"""One run from RunBegan to RunEnded: who is started, in what order things are heard, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import pytest
+
+from aether.core.ledger import Ledger
+from aether.domain.effects import AskAccount, CancelOrder, Effect, SubmitOrder
+from aether.domain.errors import VenueRefused, VenueUnavailable
+from aether.domain.facts import (
+    FeesAdopted,
+    InstrumentAdopted,
+    Numbered,
+    OrderAccepted,
+    OrderSubmitted,
+    RunEnded,
+    RunStarted,
+    TradingHalted,
+)
+from aether.domain.inputs import (
+    AccountSeen,
+    BookChanged,
+    CancelAnswered,
+    FeesSeen,
+    HistorySeen,
+    Input,
+    InstrumentSeen,
+    OrderReported,
+    PrivateStreamLive,
+    RunBegan,
+    Stamped,
+    SubmitAccepted,
+    SubmitRefused,
+    SubmitUnknown,
+    SystemStatusSeen,
+    TradeSeen,
+)
+from aether.domain.instruments import Side
+from aether.domain.orders import OrderReport, VenueStatus
+from aether.domain.values import Symbol
+from aether.ports import Put
+from aether.runtime.machine import FEES_RETRY_S, Gauges, Machine
+from aether.runtime.recovery import RunLabel, recover
+from aether.runtime.supervisor import Pace
+from aether.sim.virtual_time import VirtualClock, VirtualTimeLoop
+
+PACE = Pace(tick_ms=250, stall_ms_max=2_000, disk_reserve_bytes=0, stop_s_max=20)
+LABEL = RunLabel("abcd", "sandbox-1", "sandbox", False, "0.1.0", "d", 1)  # noqa: FBT003
+
+
+class MemoryJournal:
+    def __init__(self) -> None:
+        self.facts: list[Numbered] = []
+
+    async def append(self, facts: Sequence[Numbered]) -> None:
+        await asyncio.sleep(0.001)
+        self.facts += facts
+
+    async def read(self, from_seq: int = 1) -> AsyncIterator[Numbered]:
+        for numbered in self.facts[from_seq - 1 :]:
+            yield numbered
+
+
+class ListTape:
+    def __init__(self) -> None:
+        self.inputs: list[Input] = []
+
+    def record(self, inputs: Sequence[Stamped]) -> None:
+        self.inputs += [stamped.input for stamped in inputs]
+
+
+class Feed:
+    """A quiet market near 100 USD that rose for a while. `history_fails` is raised by as many first questions."""
+
+    def __init__(self, make: Any, clock: VirtualClock) -> None:
+        self._make = make
+        self._clock = clock
+        self.history_fails: list[Exception] = []
+        self.asked_s: list[float] = []
+
+    async def run(self, put: Put) -> None:
+        while True:
+            put(self._make.book())
+            await asyncio.sleep(1)
+
+    async def history(self, symbol: Symbol, bar_s: int, count: int) -> HistorySeen:
+        self.asked_s.append(asyncio.get_running_loop().time())
+        if self.history_fails:
+            raise self.history_fails.pop(0)
+        seen = self._make.history(self._make.RISING, self._clock.wall_ns(), symbol=symbol, bar_s=bar_s)
+        assert isinstance(seen, HistorySeen)
+        return seen
+
+
+class Venue:
+    """An account with 10 000 USD where orders rest until they are cancelled. An answer to an order takes `answer_s`."""
+
+    def __init__(self, make: Any, clock: VirtualClock) -> None:
+        self._make = make
+        self._clock = clock
+        self._put: Put = lambda _: None
+        self.calls: list[Effect] = []
+        self.resting: dict[str, OrderReport] = {}
+        self.answer_s = 0.1
+        self.fees_fail: list[Exception] = []
+        self.fees_asked_s: list[float] = []
+
+    async def run(self, put: Put) -> None:
+        self._put = put
+        put(PrivateStreamLive(1))
+        await asyncio.Event().wait()
+
+    async def submit(self, order: SubmitOrder) -> SubmitAccepted | SubmitRefused | SubmitUnknown:
+        self.calls.append(order)
+        await asyncio.sleep(self.answer_s)
+        report = self._make.report(
+            order.cl_ord_id, VenueStatus.NEW, "0", side=order.side, qty=order.qty, limit_price=order.limit_price
+        )
+        self.resting[order.cl_ord_id] = report
+        return SubmitAccepted(order.cl_ord_id, report.order_id)
+
+    async def cancel(self, cancel: CancelOrder) -> CancelAnswered:
+        self.calls.append(cancel)
+        await asyncio.sleep(0.1)
+        report = self.resting.pop(cancel.cl_ord_id)
+        self._put(OrderReported(replace(report, status=VenueStatus.CANCELED), "executions"))
+        return CancelAnswered(cancel.cl_ord_id, done=True, text="")
+
+    async def account(self, ask: AskAccount) -> AccountSeen:
+        self.calls.append(ask)
+        await asyncio.sleep(0.1)
+        seen = self._make.account(
+            self._clock.wall_ns(),
+            {"USD": "10000", "BTC": "0"},
+            since_ns=ask.since_ns,
+            open_orders=tuple(self.resting.values()),
+            live_cl_ord_ids=tuple(self.resting),
+        )
+        assert isinstance(seen, AccountSeen)
+        return seen
+
+    async def fees(self, symbols: Sequence[Symbol]) -> tuple[FeesSeen, ...]:
+        self.fees_asked_s.append(asyncio.get_running_loop().time())
+        if self.fees_fail:
+            raise self.fees_fail.pop(0)
+        return tuple(FeesSeen(symbol, Decimal(26), Decimal(16)) for symbol in symbols)
+
+    def sent(self, kind: type[Effect]) -> list[Effect]:
+        return [call for call in self.calls if isinstance(call, kind)]
+
+
+class Bench:
+    """A machine with its parts; `facts(kind)` are what it wrote."""
+
+    def __init__(self, machine: Machine, feed: Feed, venue: Venue, journal: MemoryJournal, tape: ListTape) -> None:
+        self.machine, self.feed, self.venue, self.journal, self.tape = machine, feed, venue, journal, tape
+
+    def facts(self, kind: type[Any]) -> list[Any]:
+        return [numbered.fact for numbered in self.journal.facts if isinstance(numbered.fact, kind)]
+
+    def stop_after(self, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self.machine.supervisor.ask_to_stop, "enough")
+
+    @property
+    def ended(self) -> RunEnded:
+        (ended,) = self.facts(RunEnded)
+        assert isinstance(ended, RunEnded)
+        return ended
+
+
+async def build(make: Any, *, first: Sequence[Input] = (), ledger: Ledger | None = None, **orders: Any) -> Bench:
+    """A machine whose strategy rests its orders in the book, with these settings of [orders]."""
+    clock = VirtualClock(asyncio.get_running_loop(), start_wall_ns=make.T0)
+    feed, venue, journal, tape = Feed(make, clock), Venue(make, clock), MemoryJournal(), ListTape()
+    recovered = await recover(journal, LABEL, clock)
+    machine = Machine(
+        policy=make.policy(trends=(make.trend(passive=True),), orders=make.order_policy(resting_s_max=600, **orders)),
+        instruments=[make.instrument()],
+        recovered=recovered if ledger is None else replace(recovered, ledger=ledger),
+        journal=journal,
+        tape=tape,
+        feed=feed,
+        venue=venue,
+        clock=clock,
+        pace=PACE,
+        free_bytes=lambda: 1,
+        gauges=Gauges(lambda _: None, lambda _: None, lambda _: None),
+        first=first,
+    )
+    return Bench(machine, feed, venue, journal, tape)
+
+
+def on_virtual_time(story: Coroutine[Any, Any, Any], order: Random | None = None) -> float:
+    """Run a story, and give back how many seconds it took."""
+
+    async def whole() -> float:
+        await story
+        return asyncio.get_running_loop().time()
+
+    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(order)) as runner:
+        return runner.run(whole())
+
+
+# --- the start ------------------------------------------------------------------------------------------------------
+
+
+def test_rules_and_candles_are_heard_before_the_market(make: Any) -> None:
+    async def story() -> None:
+        bench = await build(make)
+        bench.stop_after(5)
+        await bench.machine.run()
+        heard = [type(told) for told in bench.tape.inputs]
+        assert heard[0] is RunBegan
+        assert heard.index(InstrumentSeen) < heard.index(HistorySeen) < heard.index(BookChanged)
+
+    on_virtual_time(story())
+
+
+def test_what_the_venue_has_to_say_first_is_heard_right_after_the_start(make: Any) -> None:
+    first = [SystemStatusSeen("online"), SystemStatusSeen("post_only")]
+
+    async def story() -> None:
+        bench = await build(make, first=first)
+        bench.stop_after(1)
+        await bench.machine.run()
+        assert bench.tape.inputs[1:3] == first
+
+    on_virtual_time(story())
+
+
+def test_a_run_leads_from_its_start_to_an_order_to_its_end(make: Any) -> None:
+    async def story() -> None:
+        bench = await build(make)
+        bench.stop_after(30)
+        await bench.machine.run()
+        assert len(bench.facts(RunStarted)) == len(bench.facts(InstrumentAdopted)) == 1
+        assert len(bench.facts(FeesAdopted)) == 1
+        assert len(bench.facts(OrderSubmitted)) == len(bench.venue.sent(SubmitOrder)) == 1
+        assert bench.ended == RunEnded(clean=True, in_flight=0, resting=0, why="enough")
+
+    on_virtual_time(story())
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_a_run_starts_and_ends_in_whatever_order_its_tasks_go(make: Any, seed: int) -> None:
+    async def story() -> None:
+        bench = await build(make)
+        bench.stop_after(30)
+        await bench.machine.run()
+        assert bench.ended.clean
+        assert len(bench.venue.sent(SubmitOrder)) == 1
+
+    on_virtual_time(story(), Random(seed))
+
+
+def test_halts_of_the_ledger_are_latched_from_the_first_moment(make: Any, book: Any) -> None:
+    halted = TradingHalted("strategy:trend", "halt_operator", "a look", make.OPERATOR)
+
+    async def story() -> None:
+        bench = await build(make, ledger=book.fold(halted))
+        assert bench.machine.latch.stops(make.submitted())
+        assert not bench.machine.latch.stops(make.submitted(strategy="other"))
+
+    on_virtual_time(story())
+
+
+def test_an_observer_is_told_of_all_that_is_written(make: Any) -> None:
+    async def story() -> None:
+        bench, told = await build(make), list[Numbered]()
+        bench.machine.observers.append(told.extend)
+        bench.stop_after(5)
+        await bench.machine.run()
+        assert told == bench.journal.facts
+
+    on_virtual_time(story())
+
+
+# --- a venue that is not reached ------------------------------------------------------------------------------------
+
+
+def test_candles_are_asked_for_until_the_venue_is_reached_with_growing_pauses(make: Any) -> None:
+    async def story() -> None:
+        bench = await build(make)
+        bench.feed.history_fails = [VenueUnavailable("no route") for _ in range(3)]
+        bench.stop_after(20)
+        await bench.machine.run()
+        assert bench.feed.asked_s[:4] == pytest.approx([0, 0.5, 1.5, 3.5], abs=0.01)
+        assert HistorySeen in [type(told) for told in bench.tape.inputs]
+
+    on_virtual_time(story())
+
+
+def test_pauses_have_a_bound_and_the_venues_own_wish_is_kept(make: Any) -> None:
+    async def story() -> None:
+        bench = await build(make)
+        bench.feed.history_fails = [
+            VenueUnavailable("limit", retry_after_s=100),
+            *(VenueUnavailable("no route") for _ in range(9)),
+        ]
+        bench.stop_after(400)
+        await bench.machine.run()
+        pauses = [later - earlier for earlier, later in pairwise(bench.feed.asked_s)]
+        assert pauses == pytest.approx([100, 1, 2, 4, 8, 16, 30, 30, 30, 30], abs=0.01)
+
+    on_virtual_time(story())
+
+
+def test_a_venue_that_refuses_candles_ends_the_run(make: Any) -> None:
+    async def story() -> None:
+        bench = await build(make)
+        bench.feed.history_fails = [VenueRefused("venue_invalid", "EQuery:Unknown asset pair")]
+        with pytest.raises(ExceptionGroup) as ended:
+            await bench.machine.run()
+        assert ended.group_contains(VenueRefused, match="Unknown asset pair")
+        assert bench.facts(RunEnded) == []
+
+    on_virtual_time(story())
+
+
+def test_fees_are_asked_again_soon_after_a_failure_but_not_after_an_answer(make: Any) -> None:
+    async def story() -> None:
+        bench = await build(make)
+        bench.venue.fees_fail = [VenueUnavailable("no route"), VenueRefused("venue_rate_limit", "EAPI:Rate limit")]
+        bench.stop_after(600)
+        await bench.machine.run()
+        assert bench.venue.fees_asked_s == pytest.approx([0, FEES_RETRY_S, 2 * FEES_RETRY_S], abs=0.01)
+        assert len(bench.facts(FeesAdopted)) == 1
+
+    on_virtual_time(story())
+
+
+# --- the stop -------------------------------------------------------------------------------------------------------
+
+
+def stopped_with_a_resting_order(
+    make: Any, *, cancel_on_stop: bool, prepare: Callable[[Bench], None] = lambda _: None
+) -> tuple[Bench, float]:
+    """The run, and how many seconds its stop took; an order rests when it is asked to stop at 30 s."""
+
+    async def story() -> Bench:
+        bench = await build(make, cancel_on_stop=cancel_on_stop)
+        prepare(bench)
+        bench.stop_after(30)
+        await bench.machine.run()
+        return bench
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        bench = runner.run(story())
+        return bench, runner.get_loop().time() - 30
+
+
+def test_a_stop_cancels_what_rests_and_waits_until_it_is_gone(make: Any) -> None:
+    bench, took_s = stopped_with_a_resting_order(make, cancel_on_stop=True)
+    assert len(bench.venue.sent(CancelOrder)) == 1
+    assert bench.venue.resting == {}
+    assert bench.ended == RunEnded(clean=True, in_flight=0, resting=0, why="enough")
+    assert 0.1 <= took_s < 1
+
+
+def test_a_stop_leaves_what_rests_where_the_settings_say_so(make: Any) -> None:
+    bench, took_s = stopped_with_a_resting_order(make, cancel_on_stop=False)
+    assert bench.venue.sent(CancelOrder) == []
+    assert len(bench.venue.resting) == 1
+    assert bench.ended == RunEnded(clean=False, in_flight=0, resting=1, why="enough")
+    assert took_s < 1
+
+
+@pytest.mark.parametrize("cancel_on_stop", [True, False])
+def test_a_stop_waits_for_an_answer_that_is_under_way(make: Any, cancel_on_stop: bool) -> None:  # noqa: FBT001
+    def slow(bench: Bench) -> None:
+        bench.venue.answer_s = 35  # the order leaves in the first second
+
+    bench, took_s = stopped_with_a_resting_order(make, cancel_on_stop=cancel_on_stop, prepare=slow)
+    assert len(bench.facts(OrderAccepted)) == 1
+    assert bench.ended.in_flight == 0
+    assert bench.ended.resting == (0 if cancel_on_stop else 1)
+    assert bench.ended.clean is cancel_on_stop
+    assert 5 <= took_s < 8
+
+
+def test_a_stop_waits_no_longer_than_its_bound_and_tells_what_is_in_flight(make: Any) -> None:
+    def silent(bench: Bench) -> None:
+        bench.venue.answer_s = 10_000
+
+    bench, took_s = stopped_with_a_resting_order(make, cancel_on_stop=True, prepare=silent)
+    assert bench.ended == RunEnded(clean=False, in_flight=1, resting=0, why="enough")
+    assert took_s == pytest.approx(PACE.stop_s_max, abs=0.5)
+
+
+def test_nothing_new_is_sent_once_a_stop_was_asked_for(make: Any) -> None:
+    async def story() -> None:
+        bench = await build(make)
+        bench.machine.supervisor.ask_to_stop("at once")
+        await bench.machine.run()
+        assert bench.venue.sent(SubmitOrder) == []
+        assert bench.ended.clean
+
+    assert on_virtual_time(story()) < 1
+
+
+def test_a_further_service_runs_beside_and_its_failure_ends_the_run(make: Any) -> None:
+    async def fails() -> None:
+        await asyncio.sleep(2)
+        raise OSError("port taken")
+
+    async def story() -> None:
+        bench = await build(make)
+        with pytest.raises(ExceptionGroup) as ended:
+            await bench.machine.run([("admin", fails)])
+        assert ended.group_contains(OSError, match="port taken")
+
+    on_virtual_time(story())
+
+
+def test_a_flood_of_the_market_does_not_keep_a_stop_waiting(make: Any) -> None:
+    trade = TradeSeen(make.BTC, Side.BUY, make.price("100"), make.qty("1"), make.T0)
+
+    def flooding(bench: Bench) -> None:
+        async def flood(put: Put) -> None:
+            while True:
+                put(trade)
+                put(make.book())
+                await asyncio.sleep(0.001)
+
+        bench.feed.run = flood  # type: ignore[method-assign]
+
+    bench, took_s = stopped_with_a_resting_order(make, cancel_on_stop=True, prepare=flooding)
+    assert bench.ended.clean
+    assert took_s < 1
