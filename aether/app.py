@@ -187,6 +187,8 @@ def sandbox_config(settings: Settings) -> SandboxConfig:
         start = datetime.fromisoformat(settings.sandbox.start)
     except ValueError as error:
         raise BadConfiguration(f"sandbox.start: {error}", "write it as 2020-10-20T00:00:00Z") from error
+    if start.tzinfo is None:
+        raise BadConfiguration("sandbox.start names no time zone", "write it as 2020-10-20T00:00:00Z")
     row = (int(start.timestamp()) - hours[0].open_s) // 3600
     if not 0 <= row < len(hours):
         raise BadConfiguration(f"sandbox.start {settings.sandbox.start} is not recorded", "2020-10 to 2021-09 is")
@@ -347,10 +349,11 @@ def read_hello(path: Path) -> dict[str, str]:
     try:
         hello = orjson.loads(read_secret_file(path, key).splitlines()[0])
         wanted = {name: str(hello[name]) for name in ("rest", "ws_public", "ws_private", "api_key", "api_secret")}
+        hosts = {name: urlsplit(wanted[name]).hostname for name in ("rest", "ws_public", "ws_private")}
     except (ValueError, IndexError, KeyError, TypeError) as error:
         raise BadConfiguration(f"{path} is not what a sandbox printed", f"{key}: keep its first line there") from error
-    for name in ("rest", "ws_public", "ws_private"):
-        if urlsplit(wanted[name]).hostname not in ("127.0.0.1", "::1", "localhost"):
+    for name, host in hosts.items():
+        if host not in ("127.0.0.1", "::1", "localhost"):
             raise BadConfiguration(f"{path}: {name} is not on this machine", "a sandbox is reached over loopback alone")
     return wanted
 
@@ -410,7 +413,7 @@ async def run_world(
             free_bytes=lambda: shutil.disk_usage(place.state_dir).free,
             gauges=Gauges(partial(metrics.took, "step"), partial(metrics.took, "commit"), metrics.loop_lag),
         )
-        desk = CommandDesk(machine.inbox.put, machine.latch)
+        desk = CommandDesk(machine.inbox.put, machine.latch, machine.engine.scopes)
         manager = ServiceManager(os.environ.get("NOTIFY_SOCKET"))
         machine.observers += [desk.observe, FactLog().observe, metrics.observe, partial(_tell_stop, manager)]
         health = Health(clock)

@@ -271,9 +271,8 @@ def capture_verify(
     for file in files:
         with file.open("rb") as lines:
             reports[str(file)] = verify_capture(lines, None, depth)
-    single = next(iter(reports.values())) if len(reports) == 1 else None
-    answer = printing.plain(single) if single is not None else {name: printing.plain(r) for name, r in reports.items()}
-    _print(answer, as_json=as_json, show=printing.record)
+    answers = {name: report.as_json() for name, report in reports.items()}
+    _print(answers if len(answers) > 1 else next(iter(answers.values())), as_json=as_json, show=printing.record)
     raise SystemExit(Exit.DONE if all(report.is_sound for report in reports.values()) else Exit.CHECK_FAILED)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from aether.domain.values import plain as plain_decimal
 
@@ -80,7 +81,7 @@ def _table(console: Console, listed: list[dict[str, Any]], names: tuple[str, ...
     for name in names:
         table.add_column(name.replace("_", " "), overflow="fold")
     for row in listed:
-        table.add_row(*(_cell(row.get(name)) for name in names))
+        table.add_row(*(Text(_cell(row.get(name))) for name in names))
     console.print(table)
 
 
@@ -88,7 +89,7 @@ def record(console: Console, answer: Any) -> None:
     """One record, a line a field."""
     table = Table(box=None, show_header=False)
     for name, value in answer.items():
-        table.add_row(name.replace("_", " "), _cell(value))
+        table.add_row(name.replace("_", " "), Text(_cell(value)))
     console.print(table)
 
 
@@ -127,11 +128,12 @@ def _decision(console: Console, decision: dict[str, Any]) -> None:
         table.add_column(name, overflow="fold")
     for allowance in allowances:
         mark = "->" if allowance["check"] == decision.get("binding") else ""
-        table.add_row(mark, allowance["check"], str(allowance["at_most"]), allowance["because"])
+        table.add_row(mark, allowance["check"], str(allowance["at_most"]), Text(allowance["because"]))
     console.print(table)
 
 
 def _cell(value: Any) -> str:
+    """Text of a value. It may come from people or the venue: it is shown as it is, never read as markup."""
     if value is None:
         return "-"
     if isinstance(value, (list, tuple)):

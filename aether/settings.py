@@ -15,7 +15,13 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from aether.domain.errors import BadConfiguration
 
@@ -23,6 +29,7 @@ ENV_PREFIX = "AETHER__"
 KRAKEN_BAR_LENGTHS_S = (60, 300, 900, 1800, 3600, 14_400, 86_400)
 
 Usd = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=20)]
+Amount = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=30)]
 BpsOfEquity = Annotated[int, Field(ge=0, le=10_000)]
 StrategyId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
@@ -196,7 +203,7 @@ class Sandbox(_Section):
     """recorded hours for each real hour"""
     start: str = "2020-10-20T00:00:00Z"
     """recorded hour at which the replay begins, RFC 3339"""
-    balances: dict[str, Decimal] = Field(default_factory=lambda: {"USD": Decimal(100_000)})
+    balances: dict[str, Amount] = Field(default_factory=lambda: {"USD": Decimal(100_000)})
     """assets of the made account"""
     connect: Path | None = None
     """file with the first line of a sandbox that runs elsewhere on this machine"""
@@ -205,7 +212,7 @@ class Sandbox(_Section):
 class Paper(_Section):
     """[paper]: the made account on Kraken's public market."""
 
-    balances: dict[str, Decimal] = Field(default_factory=lambda: {"USD": Decimal(100_000)})
+    balances: dict[str, Amount] = Field(default_factory=lambda: {"USD": Decimal(100_000)})
     """assets of the made account"""
 
 
@@ -261,12 +268,12 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment over file; the file comes in as the arguments. No dotenv, no secrets directory."""
-        return env_settings, init_settings
+        """The arguments alone: `load_settings` lays file, environment and flags over one another."""
+        return (init_settings,)
 
     @property
     def digest(self) -> str:
@@ -287,12 +294,9 @@ def load_settings(path: Path, overrides: dict[str, dict[str, Any]] | None = None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadConfiguration(f"{path} is not TOML: {error}", "mend the line it names") from error
     try:
-        settings = Settings(**values)
-        if overrides:
-            merged = settings.model_dump()
-            for section, changes in overrides.items():
-                merged[section].update(changes)
-            settings = Settings.model_validate(merged)
+        settings = Settings(**_laid_over(_laid_over(values, EnvSettingsSource(Settings)()), overrides or {}))
+    except SettingsError as error:
+        raise BadConfiguration(f"environment: {error}", "lists and tables are written there as JSON") from error
     except ValidationError as error:
         raise _explained(error) from error
     _cross_check(settings)
@@ -321,6 +325,15 @@ def read_secret_file(path: Path, key: str) -> str:
         return path.read_text("utf-8")
     except OSError as error:
         raise BadConfiguration(f"cannot read {path}: {error.strerror}", remedy) from error
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """What is below, with each value that is set above in its place; tables are merged key by key."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _laid_over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def _refuse_unknown_environment() -> None:

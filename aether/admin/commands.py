@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from aether.core.authority import refusal_of
@@ -34,11 +34,15 @@ class CommandOutcome:
 
 
 class CommandDesk:
-    """Puts commands into the inbox and waits for their facts; `observe` is told of every committed fact."""
+    """Puts commands into the inbox and waits for their facts; `observe` is told of every committed fact.
 
-    def __init__(self, put: Put, latch: HaltLatch) -> None:
+    `scopes` are those that can be halted.
+    """
+
+    def __init__(self, put: Put, latch: HaltLatch, scopes: Collection[str]) -> None:
         self._put = put
         self._latch = latch
+        self._scopes = scopes
         self._waiting: dict[str, asyncio.Future[CommandOutcome]] = {}
 
     async def give(self, actor: Actor, command: Command, request_id: str, timeout_s: float) -> CommandOutcome:
@@ -84,5 +88,5 @@ class CommandDesk:
     def _latch_at_once(self, actor: Actor, halt: Halt) -> None:
         # Whether a halt is allowed depends on who asks and on its scope, not on what the ledger holds. One that the
         # engine would refuse must not latch: no TradingResumed would ever release it.
-        if refusal_of(actor, halt, Ledger()) is None:
+        if refusal_of(actor, halt, Ledger(), self._scopes) is None:
             self._latch.set(halt.scope)

@@ -5,7 +5,9 @@ Authority leans to safety: halting and cancelling are open to one person at once
 
 from __future__ import annotations
 
-from aether.core.halts import is_scope, strategy_scope
+from collections.abc import Collection
+
+from aether.core.halts import strategy_scope
 from aether.core.ledger import Ledger
 from aether.domain.actors import Actor, Role
 from aether.domain.inputs import CancelEverything, Command, Halt, Resume
@@ -13,13 +15,13 @@ from aether.domain.inputs import CancelEverything, Command, Halt, Resume
 _MAY_STOP = frozenset({Role.ADMIN, Role.DIRECTOR, Role.OPERATOR})
 
 
-def refusal_of(actor: Actor, command: Command, ledger: Ledger) -> tuple[str, str] | None:
-    """(code, why) where the command is refused, None where it is allowed."""
+def refusal_of(actor: Actor, command: Command, ledger: Ledger, scopes: Collection[str]) -> tuple[str, str] | None:
+    """(code, why) where the command is refused, None where it is allowed. `scopes` are those that can be halted."""
     if actor.role not in _MAY_STOP:
         return "authority_role", f"role {actor.role} may look, not act"
     match command:
-        case Halt(scope=scope) if not is_scope(scope):
-            return "authority_scope", f"unknown scope {scope!r}"
+        case Halt(scope=scope) if scope not in scopes:
+            return "authority_scope", f"unknown scope {scope!r}: it is one of {', '.join(sorted(scopes))}"
         case Resume(scope=scope):
             return _resume_refusal(scope, ledger)
         case Halt() | CancelEverything():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from aether.core.halts import reasons_against
 from aether.core.intents import OrderIntent, is_worth_an_order, target_position, wish
@@ -14,55 +13,53 @@ from aether.core.risk import RiskView
 from aether.core.sizing import RefusedIntent, SizedOrder, estimate_costs, size_order
 from aether.core.strategies.trend import Signal, trend_signal
 from aether.core.valuation import cash_free, exposure, holding_free, value
+from aether.core.workbench import Workbench
 from aether.domain.effects import SubmitOrder
 from aether.domain.facts import IntentRefused, OrderSubmitted, QuoteSeen, SignalChanged, StrategyPaused
 from aether.domain.orders import OrderType, TimeInForce
 from aether.domain.values import NANOS_PER_MS, NO_USD, Bps, UtcNanos
 
-if TYPE_CHECKING:
-    from aether.core.engine import Engine
 
-
-def decide(engine: Engine, picture: SymbolPicture) -> None:
+def decide(bench: Workbench, picture: SymbolPicture) -> None:
     """Let each strategy on this symbol look again, and act on the difference between its wish and what there is."""
-    if engine.ledger.mark is None or engine.ledger.is_stopping:
+    if bench.ledger.mark is None or bench.ledger.is_stopping:
         return  # equity was not marked yet (by the first tick with prices and balances), or it is too late
-    for parameters in engine.policy.trends:
+    for parameters in bench.policy.trends:
         if picture.symbol in parameters.symbols:
-            signal = _signal(engine, picture, parameters)
+            signal = _signal(bench, picture, parameters)
             if signal is not None:
-                _pursue(engine, picture, parameters, signal)
+                _pursue(bench, picture, parameters, signal)
 
 
-def _signal(engine: Engine, picture: SymbolPicture, parameters: TrendParameters) -> Signal | None:
+def _signal(bench: Workbench, picture: SymbolPicture, parameters: TrendParameters) -> Signal | None:
     """The strategy's word on complete bars; asked once a bar, and written when it changes."""
     key, candles = (parameters.id, picture.symbol), picture.candles[parameters.bar_s]
-    if engine.bars_seen.get(key) == candles.completed or parameters.id in engine.ledger.paused:
-        return engine.signals.get(key)
-    engine.bars_seen[key] = candles.completed
-    before = engine.ledger.signals.get(key)
+    if bench.bars_seen.get(key) == candles.completed or parameters.id in bench.ledger.paused:
+        return bench.signals.get(key)
+    bench.bars_seen[key] = candles.completed
+    before = bench.ledger.signals.get(key)
     try:
         signal = trend_signal(candles.closes, parameters, before.target_bps if before else 0)
     except (ArithmeticError, ValueError) as error:
         # A strategy's own arithmetic must not end the process: it is paused and the others go on.
-        engine.emit(StrategyPaused(parameters.id, f"{type(error).__name__}: {error}"))
+        bench.emit(StrategyPaused(parameters.id, f"{type(error).__name__}: {error}"))
         return None
     if signal is None:
         return None
-    engine.signals[key] = signal
+    bench.signals[key] = signal
     if before is None or before.target_bps != signal.target_bps:
-        engine.emit(SignalChanged(parameters.id, picture.symbol, signal.target_bps, signal.edge_bps, signal.reason))
+        bench.emit(SignalChanged(parameters.id, picture.symbol, signal.target_bps, signal.edge_bps, signal.reason))
     return signal
 
 
-def _pursue(engine: Engine, picture: SymbolPicture, parameters: TrendParameters, signal: Signal) -> None:
-    ledger, bid, ask = engine.ledger, picture.bid, picture.ask
+def _pursue(bench: Workbench, picture: SymbolPicture, parameters: TrendParameters, signal: Signal) -> None:
+    ledger, bid, ask = bench.ledger, picture.bid, picture.ask
     if bid is None or ask is None or ledger.working(parameters.id, picture.symbol) is not None:
         return
-    volatility, valuation = _volatility(engine, picture, parameters), value(ledger, engine.market)
+    volatility, valuation = _volatility(bench, picture, parameters), value(ledger, bench.market)
     if volatility is None or valuation is None or picture.symbol not in ledger.instruments:
         return
-    policy = engine.policy.sizing
+    policy = bench.policy.sizing
     volatility_used_bps = max(volatility.day_bps, policy.volatility_floor_bps)
     regime = policy.regime(volatility.ratio_percent)
     target = target_position(valuation.equity, signal.target_bps, volatility_used_bps, regime.size_percent, policy)
@@ -80,23 +77,23 @@ def _pursue(engine: Engine, picture: SymbolPicture, parameters: TrendParameters,
         passive=parameters.passive,
     )
     if intent is not None:
-        _act(engine, intent, size_order(intent, _view(engine, picture, intent, volatility)))
+        _act(bench, intent, size_order(intent, _view(bench, picture, intent, volatility)))
 
 
-def _volatility(engine: Engine, picture: SymbolPicture, parameters: TrendParameters) -> Volatility | None:
-    policy = engine.policy.sizing
+def _volatility(bench: Workbench, picture: SymbolPicture, parameters: TrendParameters) -> Volatility | None:
+    policy = bench.policy.sizing
     return picture.candles[parameters.bar_s].volatility(policy.volatility_bars_short, policy.volatility_bars_long)
 
 
-def _view(engine: Engine, picture: SymbolPicture, intent: OrderIntent, volatility: Volatility) -> RiskView:
-    ledger, market, policy = engine.ledger, engine.market, engine.policy
+def _view(bench: Workbench, picture: SymbolPicture, intent: OrderIntent, volatility: Volatility) -> RiskView:
+    ledger, market, policy = bench.ledger, bench.market, bench.policy
     valuation, bid, ask, mark = value(ledger, market), picture.bid, picture.ask, ledger.mark
     assert valuation is not None and bid is not None and ask is not None and mark is not None  # noqa: PT018 - just seen
-    taker_bps, fee_bps = _fees(engine, intent)
+    taker_bps, fee_bps = _fees(bench, intent)
     regime = policy.sizing.regime(volatility.ratio_percent)
     exposures = [exposure(ledger, market, symbol) for symbol in market.pictures]
     return RiskView(
-        at_ns=engine.now_ns,
+        at_ns=bench.now_ns,
         limits=policy.risk,
         sizing=policy.sizing,
         instrument=ledger.instruments[intent.symbol],
@@ -108,8 +105,8 @@ def _view(engine: Engine, picture: SymbolPicture, intent: OrderIntent, volatilit
         day_start=mark.day_start,
         peak=mark.peak,
         holding_free=holding_free(ledger, intent.strategy, intent.symbol),
-        account_as_of_ns=engine.reconciled_ns or 0,
-        quote=QuoteSeen(bid, ask, picture.quote_age_ms(engine.now_ns), picture.last_trade),
+        account_as_of_ns=bench.reconciled_ns or 0,
+        quote=QuoteSeen(bid, ask, picture.quote_age_ms(bench.now_ns), picture.last_trade),
         costs=estimate_costs(
             edge_bps=intent.edge_bps,
             fee_bps=fee_bps,
@@ -125,10 +122,10 @@ def _view(engine: Engine, picture: SymbolPicture, intent: OrderIntent, volatilit
         regime=regime.name,
         regime_percent=regime.size_percent,
         unresolved=_name(ledger.unresolved_on(intent.symbol)),
-        sent_last_minute=ledger.sent_since(engine.now_ns, 60),
-        sent_last_day=ledger.sent_since(engine.now_ns, 86_400),
+        sent_last_minute=ledger.sent_since(bench.now_ns, 60),
+        sent_last_day=ledger.sent_since(bench.now_ns, 86_400),
         last_sent_ns=ledger.last_sent_ns.get((intent.strategy, intent.symbol)),
-        against=_against(engine, intent),
+        against=_against(bench, intent),
     )
 
 
@@ -136,25 +133,25 @@ def _name(order: Order | None) -> str | None:
     return order.cl_ord_id if order is not None else None
 
 
-def _against(engine: Engine, intent: OrderIntent) -> tuple[tuple[str, str], ...]:
-    return tuple(reasons_against(engine.ledger, intent.symbol, intent.strategy))
+def _against(bench: Workbench, intent: OrderIntent) -> tuple[tuple[str, str], ...]:
+    return tuple(reasons_against(bench.ledger, intent.symbol, intent.strategy))
 
 
-def _fees(engine: Engine, intent: OrderIntent) -> tuple[Decimal, Decimal]:
+def _fees(bench: Workbench, intent: OrderIntent) -> tuple[Decimal, Decimal]:
     """(taker rate, rate of this intent) in basis points."""
-    rates, fallback = engine.ledger.fees.get(intent.symbol), Decimal(engine.policy.sizing.fee_fallback_bps)
+    rates, fallback = bench.ledger.fees.get(intent.symbol), Decimal(bench.policy.sizing.fee_fallback_bps)
     if rates is None:
         return fallback, fallback
     return rates.taker_bps, rates.maker_bps if intent.passive else rates.taker_bps
 
 
-def _act(engine: Engine, intent: OrderIntent, sized: SizedOrder | RefusedIntent) -> None:
-    ledger = engine.ledger
+def _act(bench: Workbench, intent: OrderIntent, sized: SizedOrder | RefusedIntent) -> None:
+    ledger = bench.ledger
     intent_id = f"i{ledger.run}-{ledger.next_seq}"
     if isinstance(sized, RefusedIntent):
         told = ledger.refusals.get((intent.strategy, intent.symbol, intent.side))
         if told is None or told.code != sized.code:
-            engine.emit(
+            bench.emit(
                 IntentRefused(
                     intent_id, intent.strategy, intent.symbol, intent.side, sized.code, sized.why, sized.decision
                 )
@@ -169,9 +166,9 @@ def _act(engine: Engine, intent: OrderIntent, sized: SizedOrder | RefusedIntent)
         post_only=intent.passive,
         qty=sized.qty,
         limit_price=sized.limit_price,
-        deadline_ns=engine.now_ns + engine.market.clock_offset_ns + engine.policy.orders.deadline_ms * NANOS_PER_MS,
+        deadline_ns=bench.now_ns + bench.market.clock_offset_ns + bench.policy.orders.deadline_ms * NANOS_PER_MS,
     )
-    engine.emit(
+    bench.emit(
         OrderSubmitted(
             intent_id=intent_id,
             cl_ord_id=order.cl_ord_id,
@@ -188,4 +185,4 @@ def _act(engine: Engine, intent: OrderIntent, sized: SizedOrder | RefusedIntent)
             decision=sized.decision,
         )
     )
-    engine.ask(order)
+    bench.ask(order)

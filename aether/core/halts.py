@@ -37,11 +37,6 @@ def strategy_scope(strategy: str) -> str:
     return f"strategy:{strategy}"
 
 
-def is_scope(scope: str) -> bool:
-    """One of the three forms."""
-    return scope == ALL or (scope.startswith(("symbol:", "strategy:")) and len(scope) > len("strategy:"))
-
-
 def covering_scopes(symbol: Symbol, strategy: str) -> tuple[str, ...]:
     """Scopes whose halt or hold stops this strategy on this symbol."""
     return ALL, symbol_scope(symbol), strategy_scope(strategy)

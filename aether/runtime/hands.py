@@ -34,8 +34,8 @@ class Hands:
 
     @property
     def in_hand(self) -> int:
-        """Effects begun or waiting."""
-        return sum(len(lane) for lane in self._lanes.values())
+        """Orders and cancels begun or waiting. Not looks at the account, which limits may stretch: no stop needs them."""
+        return sum(1 for lane in self._lanes.values() for effect in lane if not isinstance(effect, AskAccount))
 
     async def run(self) -> None:
         """Own the lanes' tasks until cancelled. Effects that were begun before wait until now."""

@@ -99,10 +99,14 @@ class Machine:
         await self.supervisor.run(self.runner.run, (*ours, *services))
 
     def _is_quiet(self) -> bool:
-        """Stopping has begun, every answer is in, and only orders that may stay are left."""
+        """Stopping has begun, every answer is in, and only orders that may stay are left.
+
+        What waits in the inbox is taken before the RunEnding that follows, so it needs no waiting for: a market that
+        never rests would keep the stop waiting.
+        """
         ledger, keeps = self.engine.ledger, not self._policy.orders.cancel_on_stop
         waiting = [order for order in ledger.unsettled.values() if not (keeps and order.state is OrderState.OPEN)]
-        return ledger.is_stopping and not waiting and not self._hands.in_hand and not self.inbox.live
+        return ledger.is_stopping and not waiting and not self._hands.in_hand
 
     async def _listen(self) -> None:
         """Rules and candles first, so that strategies are warm; then the live market."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from aether.core.engine import Engine, Step
+from aether.core.engine import Engine
 from aether.core.view import View, publish
+from aether.core.workbench import Step
 from aether.domain.facts import Numbered, OrderSubmitted, RunEnded
 from aether.domain.inputs import Stamped, Tick
 from aether.domain.values import NANOS_PER_S

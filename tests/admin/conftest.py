@@ -23,6 +23,8 @@ from aether.domain.facts import CommandAccepted, CommandRefused, Fact, Numbered,
 from aether.domain.inputs import CommandGiven, Input
 from aether.domain.values import NANOS_PER_S, UtcNanos
 
+SCOPES = frozenset({"all", "symbol:BTC/USD", "strategy:trend", "strategy:trend_btc"})
+
 AT_NS = UtcNanos(1_784_483_640 * NANOS_PER_S + 5)
 
 
@@ -75,7 +77,7 @@ class FakeEngine:
     desk: CommandDesk = field(init=False)
 
     def __post_init__(self) -> None:
-        self.desk = CommandDesk(self.put, self.latch)
+        self.desk = CommandDesk(self.put, self.latch, SCOPES)
 
     def put(self, item: Input) -> None:
         if self.fails_with is not None:
@@ -88,7 +90,7 @@ class FakeEngine:
             asyncio.get_running_loop().call_soon(self._answer, item)
 
     def _answer(self, given: CommandGiven) -> None:
-        refused = refusal_of(given.actor, given.command, self.ledger)
+        refused = refusal_of(given.actor, given.command, self.ledger, SCOPES)
         if refused is None:
             self.commit(CommandAccepted(given.request_id, given.actor, given.command))
         else:

@@ -9,11 +9,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aether.core.engine import Engine, Step
+from aether.core.engine import Engine
 from aether.core.halts import reasons_against
 from aether.core.ledger import Ledger
 from aether.core.policy import OrderPolicy, Policy, Regime, RiskLimits, SizingPolicy, TrendParameters
 from aether.core.portfolio import Portfolio
+from aether.core.workbench import Step
 from aether.domain.actors import Actor, Role
 from aether.domain.effects import CancelOrder, SubmitOrder
 from aether.domain.facts import Numbered, OrderSubmitted

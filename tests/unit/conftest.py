@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 import pytest
 
-from aether.core.engine import Engine, Step
+from aether.core.engine import Engine
 from aether.core.intents import OrderIntent
 from aether.core.ledger import Ledger
 from aether.core.orders import Order
 from aether.core.policy import OrderPolicy, Policy, Regime, RiskLimits, SizingPolicy, TrendParameters
 from aether.core.risk import RiskView
+from aether.core.workbench import Step
 from aether.domain.actors import Actor, Role
 from aether.domain.effects import AskAccount, CancelOrder, Effect, SubmitOrder
 from aether.domain.facts import CostEstimate, Decision, Fact, Numbered, OrderFilled, OrderSubmitted, QuoteSeen

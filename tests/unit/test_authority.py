@@ -12,6 +12,7 @@ from aether.domain.facts import RunStarted, StopBegan, StrategyPaused, TradingHa
 from aether.domain.inputs import CancelEverything, Command, Halt, Resume
 
 COMMANDS = [Halt("all", "look"), Resume("all", "fine"), CancelEverything("out")]
+SCOPES = frozenset({"all", "symbol:BTC/USD", "strategy:trend"})
 STOPPERS = [Role.ADMIN, Role.DIRECTOR, Role.OPERATOR]
 
 
@@ -22,9 +23,18 @@ def ledger_of(book: Any, *, real_money: bool = False) -> Ledger:
 
 
 def code_of(actor: Actor, command: Command, ledger: Ledger) -> str | None:
-    refused = refusal_of(actor, command, ledger)
+    refused = refusal_of(actor, command, ledger, SCOPES)
     assert refused is None or refused[0] in CODES
     return refused[0] if refused else None
+
+
+@pytest.mark.parametrize("scope", ["symbol:btc-usd", "strategy:typo", "symbol:", "BTC/USD", ""])
+def test_a_halt_of_nothing_that_is_traded_here_is_refused_and_names_what_is(book: Any, scope: str) -> None:
+    refused = refusal_of(Actor("x", Role.OPERATOR), Halt(scope, "look"), ledger_of(book), SCOPES)
+
+    assert refused is not None
+    assert refused[0] == "authority_scope"
+    assert "symbol:BTC/USD" in refused[1]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: type(command).__name__)

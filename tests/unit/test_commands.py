@@ -13,6 +13,8 @@ from aether.domain.facts import CommandAccepted, CommandRefused, Fact, Numbered,
 from aether.domain.inputs import CancelEverything, Command, CommandGiven, Halt, Input, Resume
 from aether.domain.values import UtcNanos
 
+SCOPES = frozenset({"all", "symbol:BTC/USD", "strategy:trend", "strategy:trend_btc"})
+
 OPERATOR = Actor("uid:1000", Role.OPERATOR)
 VIEWER = Actor("eve", Role.VIEWER)
 HALT = Halt("all", "smoke")
@@ -33,7 +35,7 @@ class Recorder:
 
 
 def desk_of(recorder: Recorder) -> CommandDesk:
-    return CommandDesk(recorder.put, recorder)
+    return CommandDesk(recorder.put, recorder, SCOPES)
 
 
 def numbered(fact: Fact, seq: int = 7) -> Numbered:
@@ -122,5 +124,5 @@ async def test_a_full_inbox_is_our_own_bug_and_the_halt_is_in_force_all_the_same
         raise InvariantBroken("the lane is full")
 
     with pytest.raises(InvariantBroken):
-        await CommandDesk(full, recorder).give(OPERATOR, HALT, "r1", 5)
+        await CommandDesk(full, recorder, SCOPES).give(OPERATOR, HALT, "r1", 5)
     assert recorder.happened == ["all"]

@@ -206,6 +206,41 @@ def kinds_of_orders(desk: Any) -> list[type]:
     ]
 
 
+# --- proofs that turn out wrong ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["looked for", "told"])
+def test_an_order_believed_absent_that_is_shown_alive_is_cancelled_and_halts_its_pair(
+    desk: Any, make: Any, way: str
+) -> None:
+    order = desk.trade()
+    desk.take(SubmitUnknown(order.cl_ord_id, "timeout"))
+    desk.look(after_s=67)
+    assert desk.my_order.ended == "absent"
+
+    if way == "told":
+        desk.report(VenueStatus.NEW)
+    else:
+        desk.look(after_s=1, open_orders=(make.report(order.cl_ord_id, VenueStatus.NEW, "0"),))
+
+    assert [cancel.order_id for cancel in desk.cancels] == [f"O-{order.cl_ord_id}"]
+    assert [(halt.scope, halt.code) for halt in desk.ledger.halts.values()] == [
+        ("symbol:BTC/USD", "halt_contract_broken")
+    ]
+
+
+def test_an_order_that_came_back_is_cancelled_again_only_after_a_while(desk: Any) -> None:
+    order = desk.trade()
+    desk.take(SubmitRefused(order.cl_ord_id, "venue_funds", "EOrder:Insufficient funds"))
+    desk.report(VenueStatus.NEW)
+    desk.report(VenueStatus.NEW)
+    assert len(desk.cancels) == 1
+
+    desk.tick(after_s=60)
+    desk.report(VenueStatus.NEW)
+    assert len(desk.cancels) == 2
+
+
 # --- cancels ------------------------------------------------------------------------------------------------------
 
 

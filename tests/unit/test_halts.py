@@ -4,19 +4,9 @@ from typing import Any
 
 import pytest
 
-from aether.core.halts import covering_scopes, is_scope, reasons_against, strategy_scope, symbol_scope
+from aether.core.halts import covering_scopes, reasons_against, strategy_scope, symbol_scope
 from aether.domain.actors import SYSTEM
 from aether.domain.facts import HoldBegan, StrategyPaused, TradingHalted
-
-
-@pytest.mark.parametrize("scope", ["all", "symbol:BTC/USD", "symbol:X/USD", "strategy:t", "strategy:trend_btc"])
-def test_the_three_forms_are_scopes(scope: str) -> None:
-    assert is_scope(scope)
-
-
-@pytest.mark.parametrize("scope", ["", "ALL", "everything", "symbol:", "strategy:", "BTC/USD", "pair:BTC/USD"])
-def test_nothing_else_is_a_scope(scope: str) -> None:
-    assert not is_scope(scope)
 
 
 def test_a_strategy_on_a_symbol_is_covered_by_three_scopes(make: Any) -> None:

@@ -76,7 +76,10 @@ def test_the_shipped_file_runs_the_sandbox() -> None:
 
 def test_decimals_are_exact(config: ConfigFile) -> None:
     settings = config.set("order_usd_max", "0.1").set("cash_floor_usd", "12345678901.123456").load()
-    assert (settings.risk.order_usd_max, settings.risk.cash_floor_usd) == (Decimal("0.1"), Decimal("12345678901.123456"))
+    assert (settings.risk.order_usd_max, settings.risk.cash_floor_usd) == (
+        Decimal("0.1"),
+        Decimal("12345678901.123456"),
+    )
 
 
 def test_what_is_not_set_has_the_documented_default(config: ConfigFile) -> None:

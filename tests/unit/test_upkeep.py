@@ -15,6 +15,7 @@ from aether.domain.inputs import (
     InstrumentSeen,
     PrivateStreamLive,
     PrivateStreamLost,
+    Resume,
     StopAsked,
     SubmitUnknown,
     SystemStatusSeen,
@@ -117,6 +118,34 @@ def test_the_drawdown_limit_counts_from_the_peak_over_all_days(
         desk.tick(after_s=1)
 
     assert [halt.code for halt in desk.ledger.halts.values()] == codes
+
+
+@pytest.mark.parametrize(
+    ("mid", "limit"), [("80.0", {"drawdown_bps_max": 1000}), ("80.0", {"daily_loss_bps_max": 900})]
+)
+def test_people_who_resume_after_a_loss_limit_have_it_counted_anew(
+    new_desk: Any, make: Any, mid: str, limit: dict[str, int]
+) -> None:
+    desk = holding(new_desk, make, **({"daily_loss_bps_max": 9_000, "drawdown_bps_max": 9_000} | limit))
+    priced(desk, make, mid)
+    assert desk.ledger.halts
+
+    desk.command(Resume("all", "seen"))
+    priced(desk, make, mid)
+    assert desk.ledger.halts == {}
+    assert (desk.ledger.mark.day_start, desk.ledger.mark.peak) == (Usd(D(18_000)), Usd(D(18_000)))
+
+    priced(desk, make, "50.0")
+    assert desk.ledger.halts
+
+
+def test_resuming_after_another_halt_moves_no_mark(new_desk: Any, make: Any) -> None:
+    desk = holding(new_desk, make, daily_loss_bps_max=9_000, drawdown_bps_max=9_000)
+    desk.command(Halt("all", "look"))
+    priced(desk, make, "90.0")
+    desk.command(Resume("all", "seen"))
+
+    assert desk.ledger.mark.peak == Usd(D(20_000))
 
 
 def test_an_empty_account_has_lost_nothing(desk: Any, make: Any) -> None:
