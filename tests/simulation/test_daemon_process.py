@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -355,14 +354,19 @@ def test_a_second_daemon_is_refused_its_journal_and_its_port_and_the_first_goes_
 
     seen = program.facts()[-1].seq
     program.wait_for("OrderFilled", after=seen)
+    began_s = time.monotonic()
     assert daemon.stop() == 0
+    assert time.monotonic() - began_s < 5, "a stop waits for orders, not for looks at the account"
 
 
-def test_a_halt_cancels_what_rests_sends_nothing_outlasts_a_restart_and_ends_by_resume(
-    trading: tuple[Any, Any, Any], wait_until: Wait
+def test_a_halt_cancels_what_rests_and_sends_nothing_more(
+    make_program: Make, busy: Mapping[str, str], wait_until: Wait
 ) -> None:
-    program, daemon, account = trading
-    wait_until(lambda: _resting(program), 30, "an order rests")
+    """Large passive orders : they rest for a while."""
+    large = {"RISK__ORDER_USD_MAX": "150000", "STRATEGIES__TREND_BTC__EXECUTION": "make"}
+    program = make_program(**busy | large)
+    account, daemon = program.sandbox(), program.run()
+    wait_until(lambda: _resting(program), 20, "an order rests")
 
     halted = program.do("halt", "--reason", "a test")
     assert (halted.code, halted.data["accepted"], halted.data["latched"]) == (0, True, True)
@@ -370,8 +374,7 @@ def test_a_halt_cancels_what_rests_sends_nothing_outlasts_a_restart_and_ends_by_
     assert (halt.body["scope"], halt.body["reason"]) == ("all", "a test")
     wait_until(lambda: not _under_way(program), 20, "nothing is under way")
     assert "CancelRequested" in {fact.kind for fact in program.facts(after=halt.seq)}
-    # Some seconds in which a daemon that trades would send dozens.
-    time.sleep(2)
+    time.sleep(2)  # in which a daemon that trades would send more
     assert not program.facts("OrderSubmitted", after=halt.seq)
     assert daemon.stop() == 0
     opened = [float(order["opentm"]) for order in account.pages("ClosedOrders", "closed").values()]
@@ -418,7 +421,7 @@ def _with(before: str, after: str) -> Callable[[str], str]:
         (_without("order_usd_max"), ("risk.order_usd_max", "is not set", "USD")),
         (_with("deadline_ms = 5000", 'deadline_ms = "5 s"'), ("orders.deadline_ms", "5 s", "milliseconds")),
         (_with("collar_bps = 150", "collar_bps = 1.5"), ("risk.collar_bps", "1.5", "basis points")),
-        (_with('"ETH/USD"]\nexcl', '"BTC/USDT"]\nexcl'), ("BTC/USDT", "gate_", "symbols.trade", "remove it")),
+        (_with('trade = ["BTC/USD", "ETH/USD"]', 'trade = ["BTC/USD", "BTC/USDT"]'), ("BTC/USDT", "gate_", "symbols.trade", "remove it")),
         (_with("[risk]", "[risk"), ("not TOML", "mend")),
     ],
     ids=["unknown key", "missing limit", "wrong unit", "no whole number", "no spot pair", "no TOML"],
@@ -484,11 +487,20 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of three megabytes; only root can make one."""
     place = tmp_path / "disk"
     place.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)], check=False, capture_output=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m,mode=700", "tmpfs", str(place)]
+    made = subprocess.run(mount, check=False, capture_output=True)
     if made.returncode:
         pytest.skip("a small file system takes root to mount")
     yield place
     subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def _fill(ballast: Path) -> None:
+    """Write until nothing more fits."""
+    with ballast.open("wb", buffering=0) as file:
+        with pytest.raises(OSError, match="No space left"):
+            while True:
+                file.write(bytes(4096))
 
 
 def test_a_full_disk_ends_the_daemon_with_a_plain_line_and_with_room_it_starts_again(
@@ -502,8 +514,7 @@ def test_a_full_disk_ends_the_daemon_with_a_plain_line_and_with_room_it_starts_a
     program.wait_for("OrderFilled")
 
     ballast = small_disk / "ballast"
-    with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(small_disk).free)
+    _fill(ballast)
     assert daemon.ended() == 6
     assert "Traceback" not in daemon.talk
     assert "the disk is full: free space on it, then start again" in daemon.talk.splitlines()[-1]

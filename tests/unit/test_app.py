@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
@@ -303,4 +302,4 @@ async def test_a_run_labels_itself_with_the_journals_tag_and_the_settings_digest
             assert (label.account, label.world, label.seed) == (MADE_ACCOUNT, "sandbox", 3)
             assert label.settings_digest == settings.digest
             assert label.real_money is False
-    assert os.stat(path).st_mode & 0o077 == 0
+    assert path.stat().st_mode & 0o077 == 0

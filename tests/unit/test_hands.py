@@ -199,6 +199,16 @@ def test_in_hand_counts_what_is_begun_and_what_waits(make: Any) -> None:
     work(make, story)
 
 
+def test_a_look_at_the_account_is_not_in_hand_for_no_stop_waits_for_it(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        bench.hands.start(AskAccount("it is time", 0))
+        await asyncio.sleep(0.5 * LATENCY_S)
+        assert bench.venue.unanswered == 1
+        assert bench.hands.in_hand == 0
+
+    work(make, story)
+
+
 # --- what never leaves ----------------------------------------------------------------------------------------------
 
 

@@ -309,7 +309,7 @@ def test_a_bad_value_in_the_environment_is_refused_as_in_the_file(monkeypatch: p
 def test_settings_are_frozen() -> None:
     settings = load_settings(SHIPPED)
     with pytest.raises(ValidationError):
-        settings.risk.order_usd_max = Decimal(1)  # type: ignore[misc]
+        settings.risk.order_usd_max = Decimal(1)
 
 
 def test_the_digest_is_of_the_values_not_of_where_they_came_from(
