@@ -18,8 +18,8 @@ TESTS = ROOT / "tests"
 # Parts of a room that no test imports by name, under the test of the room's face that runs them.
 PARTS_HELD_BY: dict[str, tuple[str, ...]] = {
     "admin/test_connection.py": ("admin/connection.py",),
-    "unit/test_engine_account.py": ("core/account.py",),
-    "unit/test_deciding.py": ("core/deciding.py",),
+    # by inputs through the engine: also unit/test_engine_account.py and unit/test_deciding.py, whose fixture builds it
+    "property/test_engine_determinism.py": ("core/account.py", "core/deciding.py"),
     "unit/test_journal.py": ("journal/lock.py",),
     "wire/test_book_sync.py": ("kraken/shapes.py",),
     "wire/test_venue.py": ("kraken/private_stream.py",),
