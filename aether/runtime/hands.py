@@ -34,7 +34,7 @@ class Hands:
 
     @property
     def in_hand(self) -> int:
-        """Orders and cancels begun or waiting. Not looks at the account, which limits may stretch: no stop needs them."""
+        """Orders and cancels begun or waiting; not looks at the account, which limits may stretch and no stop needs."""
         return sum(1 for lane in self._lanes.values() for effect in lane if not isinstance(effect, AskAccount))
 
     async def run(self) -> None:
@@ -83,9 +83,9 @@ class Hands:
     async def _submit(self, order: SubmitOrder) -> None:
         asked = self._asked.pop(order.cl_ord_id, None)
         if asked is None:
-            # The last count before the wire: an order that no committed fact asked for, or asked for twice.
-            self._put(SubmitRefused(order.cl_ord_id, "venue_invalid", "no committed fact asks for this order"))
-        elif self._latch.stops(asked):
+            # The last count before the wire. An answer here would speak of an order that may live: stop instead.
+            raise InvariantBroken(f"no committed fact asks for order {order.cl_ord_id}, or it was sent already")
+        if self._latch.stops(asked):
             self._put(SubmitRefused(order.cl_ord_id, "latched", "trading was halted before the order was sent"))
         elif self._clock.wall_ns() + self._venue_offset_ns() >= order.deadline_ns:
             late_s = (self._clock.wall_ns() + self._venue_offset_ns() - order.deadline_ns) / NANOS_PER_S

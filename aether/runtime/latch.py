@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from aether.core.halts import covering_scopes
-from aether.domain.facts import Numbered, OrderSubmitted, TradingHalted, TradingResumed
+from aether.domain.facts import CommandAccepted, CommandRefused, Numbered, OrderSubmitted, TradingHalted, TradingResumed
+from aether.domain.inputs import Halt
 
 
 class Latch:
-    """Scopes in which nothing may leave. Memory only: after a restart the halts of the ledger set it again."""
+    """Scopes in which nothing may leave. Memory only: after a restart the halts of the ledger set it again.
+
+    A halt that was given and is not answered yet stops by itself: a resume that stood in the queue before it was meant
+    for an earlier halt, and must not open the door in between.
+    """
 
     def __init__(self, scopes: Iterable[str] = ()) -> None:
-        self._scopes = set(scopes)
+        self._halted = set(scopes)
+        self._unanswered: Counter[str] = Counter()
 
     def set(self, scope: str) -> None:
         """Nothing more leaves in this scope, from this moment."""
-        self._scopes.add(scope)
+        self._unanswered[scope] += 1
 
     def stops(self, order: OrderSubmitted) -> bool:
         """This order may not be sent."""
-        return any(scope in self._scopes for scope in covering_scopes(order.symbol, order.strategy))
+        scopes = covering_scopes(order.symbol, order.strategy)
+        return any(scope in self._halted or self._unanswered[scope] > 0 for scope in scopes)
 
     def observe(self, facts: Sequence[Numbered]) -> None:
-        """Follow committed halts and resumes."""
+        """Follow committed halts, resumes and answers."""
         for numbered in facts:
             match numbered.fact:
                 case TradingHalted(scope=scope):
-                    self._scopes.add(scope)
+                    self._halted.add(scope)
                 case TradingResumed(scope=scope):
-                    self._scopes.discard(scope)
+                    self._halted.discard(scope)
+                case CommandAccepted(command=Halt(scope=scope)) | CommandRefused(command=Halt(scope=scope)):
+                    self._unanswered[scope] = max(0, self._unanswered[scope] - 1)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from aether.core.engine import Engine
 from aether.core.view import View, publish
 from aether.core.workbench import Step
+from aether.domain.errors import InvariantBroken
 from aether.domain.facts import Numbered, OrderSubmitted, RunEnded
 from aether.domain.inputs import Stamped, Tick
 from aether.domain.values import NANOS_PER_S
@@ -46,11 +47,16 @@ class Runner:
         """Run until RunEnded is written. Raises JournalBroken and InvariantBroken: then the process ends."""
         while True:
             batch = await self._inbox.take()
-            steps = self._decide(batch)
-            self._tape.record(batch[: len(steps)])
+            try:
+                steps = self._decide(batch)
+            except InvariantBroken:
+                self._tape.record(batch)  # among them the input that one would most want to see
+                raise
             facts = [fact for step in steps for fact in step.facts]
             if facts:
                 await self._commit(facts)
+            # After the commit, so that the tape never knows of more than the journal.
+            self._tape.record(batch[: len(steps)])
             if facts or any(isinstance(stamped.input, Tick) for stamped in batch):
                 self.view = publish(self._engine)
             for step in steps:

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from aether.domain.actors import SYSTEM
-from aether.domain.facts import Fact, Numbered, StopBegan, TradingHalted, TradingResumed
+from aether.domain.facts import (
+    CommandAccepted,
+    CommandRefused,
+    Fact,
+    Numbered,
+    StopBegan,
+    TradingHalted,
+    TradingResumed,
+)
+from aether.domain.inputs import Halt
 from aether.domain.spot_gate import recall
 from aether.domain.values import UtcNanos
 from aether.runtime.latch import Latch
@@ -52,9 +61,33 @@ def test_a_committed_halt_sets_it(make: Any) -> None:
     assert latch.stops(make.submitted())
 
 
+def accepted(scope: str) -> CommandAccepted:
+    return CommandAccepted("r1", SYSTEM, Halt(scope, "a look first"))
+
+
+def test_a_resume_that_stood_in_the_queue_before_a_halt_does_not_open_the_door_in_between(make: Any) -> None:
+    latch = Latch(["all"])
+    latch.set("all")
+    latch.observe(numbered(resumed("all")))
+    assert latch.stops(make.submitted())
+    latch.observe(numbered(accepted("all"), halted("all")))
+    assert latch.stops(make.submitted())
+    latch.observe(numbered(resumed("all")))
+    assert not latch.stops(make.submitted())
+
+
+def test_a_refused_halt_leaves_what_was_before(make: Any) -> None:
+    latch = Latch()
+    latch.set("all")
+    assert latch.stops(make.submitted())
+    latch.observe(numbered(CommandRefused("r1", SYSTEM, Halt("all", "no"), "authority_role", "no")))
+    assert not latch.stops(make.submitted())
+
+
 def test_only_a_committed_resume_of_the_same_scope_releases_it(make: Any) -> None:
     latch = Latch()
     latch.set("all")
+    latch.observe(numbered(accepted("all"), halted("all")))
     latch.observe(numbered(StopBegan("SIGTERM"), resumed("symbol:BTC/USD"), resumed("strategy:trend")))
     assert latch.stops(make.submitted())
     latch.observe(numbered(resumed("all")))

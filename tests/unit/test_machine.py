@@ -110,6 +110,7 @@ class Venue:
         self.calls: list[Effect] = []
         self.resting: dict[str, OrderReport] = {}
         self.answer_s = 0.1
+        self.cancel_s = 0.1
         self.fees_fail: list[Exception] = []
         self.fees_asked_s: list[float] = []
 
@@ -129,7 +130,7 @@ class Venue:
 
     async def cancel(self, cancel: CancelOrder) -> CancelAnswered:
         self.calls.append(cancel)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(self.cancel_s)
         report = self.resting.pop(cancel.cl_ord_id)
         self._put(OrderReported(replace(report, status=VenueStatus.CANCELED), "executions"))
         return CancelAnswered(cancel.cl_ord_id, done=True, text="")
@@ -182,7 +183,9 @@ async def build(make: Any, *, first: Sequence[Input] = (), ledger: Ledger | None
     feed, venue, journal, tape = Feed(make, clock), Venue(make, clock), MemoryJournal(), ListTape()
     recovered = await recover(journal, LABEL, clock)
     machine = Machine(
-        policy=make.policy(trends=(make.trend(passive=True),), orders=make.order_policy(resting_s_max=600, **orders)),
+        policy=make.policy(
+            trends=(make.trend(passive=True),), orders=make.order_policy(**{"resting_s_max": 600, **orders})
+        ),
         instruments=[make.instrument()],
         recovered=recovered if ledger is None else replace(recovered, ledger=ledger),
         journal=journal,
@@ -341,12 +344,12 @@ def test_fees_are_asked_again_soon_after_a_failure_but_not_after_an_answer(make:
 
 
 def stopped_with_a_resting_order(
-    make: Any, *, cancel_on_stop: bool, prepare: Callable[[Bench], None] = lambda _: None
+    make: Any, *, cancel_on_stop: bool, prepare: Callable[[Bench], None] = lambda _: None, resting_s_max: int = 600
 ) -> tuple[Bench, float]:
     """The run, and how many seconds its stop took; an order rests when it is asked to stop at 30 s."""
 
     async def story() -> Bench:
-        bench = await build(make, cancel_on_stop=cancel_on_stop)
+        bench = await build(make, cancel_on_stop=cancel_on_stop, resting_s_max=resting_s_max)
         prepare(bench)
         bench.stop_after(30)
         await bench.machine.run()
@@ -384,6 +387,16 @@ def test_a_stop_waits_for_an_answer_that_is_under_way(make: Any, cancel_on_stop:
     assert bench.ended.resting == (0 if cancel_on_stop else 1)
     assert bench.ended.clean is cancel_on_stop
     assert 5 <= took_s < 8
+
+
+def test_a_stop_that_leaves_what_rests_waits_for_a_cancel_under_way(make: Any) -> None:
+    def slow(bench: Bench) -> None:
+        bench.venue.cancel_s = 3
+
+    bench, took_s = stopped_with_a_resting_order(make, cancel_on_stop=False, prepare=slow, resting_s_max=29)
+    assert len(bench.venue.sent(CancelOrder)) == 1
+    assert bench.ended == RunEnded(clean=True, in_flight=0, resting=0, why="enough")
+    assert 1 < took_s < 4
 
 
 def test_a_stop_waits_no_longer_than_its_bound_and_tells_what_is_in_flight(make: Any) -> None:

@@ -57,6 +57,7 @@ def test_the_sentences_of_the_socket_s_own_gate_are_certain_refusals(entry: dict
     [
         ("EOrder:Insufficient funds", "venue_funds"),
         ("EOrder:Order minimum not met", "venue_minimum"),
+        ("EGeneral:Invalid arguments:volume minimum not met", "venue_minimum"),
         ("EOrder:Cost minimum not met", "venue_minimum"),
         ("EOrder:Tick size check failed", "venue_tick"),
         ("EOrder:Invalid price:Invalid price argument", "venue_tick"),

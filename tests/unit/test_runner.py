@@ -339,18 +339,47 @@ def test_a_broken_invariant_ends_the_runner_and_nothing_of_its_batch_is_written(
     assert (bench.journal.facts, bench.told, bench.venue.calls) == ([], [], [])
 
 
-def test_orders_out_are_at_most_the_intents_in(play: Any, until_an_order: list[Input]) -> None:
+def test_orders_out_are_at_most_the_intents_in(make: Any, until_an_order: list[Input]) -> None:
     """Also when the engine were to ask twice: the effect is taken from the step, and played again."""
 
-    async def story(bench: Bench) -> None:
-        await asyncio.sleep(2)
-        (order,) = bench.venue.orders
-        bench.hands.start(order)
-        bench.hands.start(replace(order))
-        await asyncio.sleep(2)
-        for told in END:
+    async def whole() -> Bench:
+        bench = Bench(make.policy(), make.T0, MemoryJournal())
+        for told in until_an_order:
             bench.inbox.put(told)
 
-    bench = play(until_an_order, story)
+        async def again() -> None:
+            await asyncio.sleep(2)
+            (order,) = bench.venue.orders
+            bench.hands.start(replace(order))
+            await asyncio.sleep(2)
+
+        async def both() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(bench.run())
+                group.create_task(again())
+
+        with pytest.raises(ExceptionGroup) as ended:
+            await both()
+        assert ended.group_contains(InvariantBroken, match="it was sent already")
+        return bench
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        bench = runner.run(whole())
     submitted = [n for n in bench.journal.facts if isinstance(n.fact, OrderSubmitted)]
     assert len(bench.venue.orders) == len(submitted) == 1
+
+
+def test_the_input_that_breaks_an_invariant_is_on_the_tape(make: Any, desk: Any) -> None:
+    desk.begin()
+
+    async def whole() -> Bench:
+        bench = Bench(make.policy(), make.T0, MemoryJournal())
+        bench.inbox.put(desk.inputs[0].input)
+        bench.inbox.put(SubmitAccepted("never-submitted", "O-1"))
+        with pytest.raises(ExceptionGroup):
+            await bench.run()
+        return bench
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        bench = runner.run(whole())
+    assert bench.tape.inputs[-1].input == SubmitAccepted("never-submitted", "O-1")

@@ -329,6 +329,11 @@ def test_the_digest_changes_with_each_value(config: ConfigFile, key: str, value:
     assert config.set(key, value).load().digest != load_settings(SHIPPED).digest
 
 
+def test_the_digest_does_not_hang_on_the_order_of_keys(config: ConfigFile) -> None:
+    one = config.set("balances", "{ USD = 1, BTC = 2 }").load().digest
+    assert config.set("balances", "{ BTC = 2, USD = 1 }").load().digest == one
+
+
 @pytest.mark.process
 @pytest.mark.parametrize("hash_seed", ["0", "4242"])
 def test_the_digest_is_the_same_in_every_process(hash_seed: str) -> None:
