@@ -20,12 +20,13 @@ from rich.console import Console
 
 from aether import printing
 from aether.admin.control import ControlClient, ControlTimeout, DaemonNotRunning
-from aether.app import place_of, replay_tape, run_daemon, run_sandbox
+from aether.app import replay_tape, run_daemon, run_sandbox
 from aether.domain.codes import CODES
 from aether.domain.errors import AetherError, BadConfiguration, JournalBroken
 from aether.journal.audit import verify as verify_journal
 from aether.kraken.capture import verify_capture
 from aether.settings import Settings, default_config_path, load_settings
+from aether.worlds import place_of
 
 T = TypeVar("T")
 PIPE_WIDTH = 160  # columns of a table that goes to a file
@@ -204,27 +205,31 @@ def why(
         _ask(config, f"/v1/orders/{quote(order_or_intent, safe='')}/why", as_json=as_json, show=printing.story)
 
 
-def _act(config: Path | None, path: str, body: dict[str, str]) -> None:
+def _act(config: Path | None, path: str, body: dict[str, str], *, as_json: bool) -> None:
     answer = _await(ControlClient(place_of(_settings(config)).socket_path).post(path, body))
-    typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
+    _print(answer, as_json=as_json, show=printing.record)
 
 
 @app.command()
-def halt(reason: ReasonOption, scope: ScopeOption = "all", config: ConfigOption = None) -> None:
+def halt(
+    reason: ReasonOption, scope: ScopeOption = "all", config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
     """Stop sending orders at once and cancel what rests, until resumed."""
-    _act(config, "/v1/halt", {"scope": scope, "reason": reason})
+    _act(config, "/v1/halt", {"scope": scope, "reason": reason}, as_json=as_json)
 
 
 @app.command()
-def resume(reason: ReasonOption, scope: ScopeOption = "all", config: ConfigOption = None) -> None:
+def resume(
+    reason: ReasonOption, scope: ScopeOption = "all", config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
     """End a halt on a sandbox or paper account."""
-    _act(config, "/v1/resume", {"scope": scope, "reason": reason})
+    _act(config, "/v1/resume", {"scope": scope, "reason": reason}, as_json=as_json)
 
 
 @app.command(name="cancel-all")
-def cancel_all(reason: ReasonOption, config: ConfigOption = None) -> None:
+def cancel_all(reason: ReasonOption, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Cancel each of our own open orders."""
-    _act(config, "/v1/orders/cancel", {"reason": reason})
+    _act(config, "/v1/orders/cancel", {"reason": reason}, as_json=as_json)
 
 
 # --- proof ----------------------------------------------------------------------------------------------------------
@@ -282,16 +287,17 @@ def capture_verify(
 
 
 @config_app.command(name="check")
-def config_check(config: ConfigOption = None) -> None:
+def config_check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Read the settings as a start would. Exit 4 and the key if something is wrong."""
     path = config or default_config_path()
-    talk.print(f"aether: {path} is good, digest {load_settings(path).digest[:16]}", markup=False)
+    answer = {"file": str(path), "digest": load_settings(path).digest}
+    _print(answer, as_json=as_json, show=printing.record)
 
 
 @config_app.command(name="show")
-def config_show(config: ConfigOption = None) -> None:
-    """Print the settings in force as JSON. They hold no secrets, only where secrets lie."""
-    typer.echo(_settings(config).model_dump_json(indent=2))
+def config_show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Print the settings in force. They hold no secrets, only where secrets lie."""
+    _print(_settings(config).model_dump(mode="json"), as_json=as_json, show=printing.sections)
 
 
 @config_app.command(name="schema")

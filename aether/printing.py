@@ -93,6 +93,13 @@ def record(console: Console, answer: Any) -> None:
     console.print(table)
 
 
+def sections(console: Console, answer: dict[str, Any]) -> None:
+    """Settings as the file has them: a heading for each section, a line a key."""
+    for name, section in answer.items():
+        console.print(f"\n[bold]{name}[/bold]")
+        record(console, section)
+
+
 def status(console: Console, answer: dict[str, Any]) -> None:
     """The account at a glance, then its parts."""
     parts = {name: value for name, value in answer.items() if isinstance(value, list) and value}

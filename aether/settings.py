@@ -23,7 +23,9 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from aether.core.strategies.trend import SLOW_WINDOWS
 from aether.domain.errors import BadConfiguration
+from aether.runtime.machine import WARM_BARS
 
 ENV_PREFIX = "AETHER__"
 KRAKEN_BAR_LENGTHS_S = (60, 300, 900, 1800, 3600, 14_400, 86_400)
@@ -382,7 +384,18 @@ def _cross_check(settings: Settings) -> None:
     for name, strategy in settings.strategies.items():
         if strategy.fast_bars >= strategy.slow_bars:
             raise BadConfiguration(f"strategies.{name}.fast_bars is not below slow_bars", "make it smaller")
+    _check_windows(settings)
     if settings.risk.exposure_symbol_bps_max > settings.risk.exposure_total_bps_max:
         raise BadConfiguration(
             "risk.exposure_symbol_bps_max is above risk.exposure_total_bps_max", "one pair cannot have more than all"
         )
+
+
+def _check_windows(settings: Settings) -> None:
+    """A window longer than the history that Kraken serves would keep a strategy silent for days."""
+    if settings.sizing.volatility_bars_long >= WARM_BARS:
+        raise BadConfiguration("sizing.volatility_bars_long is longer than history", f"at most {WARM_BARS - 1}")
+    for name, strategy in settings.strategies.items():
+        if strategy.slow_bars * SLOW_WINDOWS > WARM_BARS:
+            most = WARM_BARS // SLOW_WINDOWS
+            raise BadConfiguration(f"strategies.{name}.slow_bars is longer than history", f"at most {most}")

@@ -65,6 +65,17 @@ def why(facts: Sequence[Numbered], asked: str) -> tuple[Numbered, ...]:
         ids |= found
 
 
+async def story(journal: JournalReader, asked: str) -> tuple[Numbered, ...]:
+    """As `why`, without reading what has nothing to do with it: a journal may be years long."""
+    names = {asked}
+    while True:
+        facts = why(await journal.mentioning(sorted(names)), asked)
+        found = {name for numbered in facts for name in _ids_in(numbered.fact)}
+        if found <= names:
+            return facts
+        names |= found
+
+
 def find(facts: Iterable[Numbered], *, actor: str | None = None, kind: str | None = None) -> Iterator[Numbered]:
     """Facts of one actor (a person's subject, or `system`), of one kind (the name of a fact), or both."""
     for numbered in facts:

@@ -81,6 +81,17 @@ class JournalReader:
             if len(rows) < _PAGE_ROWS:
                 return
 
+    async def mentioning(self, names: Sequence[str]) -> tuple[Numbered, ...]:
+        """Facts whose text has one of these names anywhere in it, in order. SQLite looks, in its own thread.
+
+        Each row is checked for itself; that they follow one another is for `read`. Raises JournalBroken.
+        """
+        where = " OR ".join("instr(body, ?) > 0" for _ in names)
+        sql = f"SELECT {_COLUMNS} FROM facts WHERE {where} ORDER BY seq"  # noqa: S608  names go in as parameters
+        with _sqlite_told():
+            rows = await _rows(self._connection, sql, [name.encode() for name in names])
+        return tuple(_checked(row, row[0], row[8]) for row in rows)
+
     async def last_seq_ever(self) -> int:
         """The last row that was ever written, as SQLite remembers it apart from the rows; 0 in a new journal."""
         with _sqlite_told():
@@ -256,6 +267,8 @@ class _AtomicConnection(sqlite3.Connection):
         try:
             cursor = super().executemany(sql, parameters)
             self.execute("COMMIT")
+            # Closed here, in its own thread. Collected in the loop's, it would reset a statement that is in use again.
+            cursor.close()
         except BaseException:
             if self.in_transaction:  # SQLite ends it by itself after the worst errors
                 self.execute("ROLLBACK")
@@ -284,7 +297,7 @@ def _uri(path: Path, mode: str) -> str:
     return f"{path.absolute().as_uri()}?mode={mode}"
 
 
-async def _rows(connection: aiosqlite.Connection, sql: str, parameters: Sequence[int] = ()) -> list[Any]:
+async def _rows(connection: aiosqlite.Connection, sql: str, parameters: Sequence[int | bytes] = ()) -> list[Any]:
     return list(await connection.execute_fetchall(sql, parameters))
 
 

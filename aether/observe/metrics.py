@@ -127,6 +127,10 @@ class Metrics:
         self._inbox_depth = gauge("inbox_depth", "Inputs that wait for the engine.")
         self._journal_bytes = gauge("journal_bytes", "Size of the journal's files.")
 
+        self._superseded_books = gauge("inbox_superseded_books", "Books that gave way to newer ones, in this run.")
+        self._dropped_trades = gauge("inbox_dropped_trades", "Public trades that found the inbox full, in this run.")
+        self._tape_lost = gauge("tape_lost_inputs", "Inputs that are on no tape, in this run.")
+
     def _make_fact_figures(self) -> None:
         counter = partial(Counter, namespace="aether", registry=self._registry)
         info = partial(Info, namespace="aether", registry=self._registry)
@@ -178,6 +182,12 @@ class Metrics:
     def journal_bytes(self, size_bytes: int) -> None:
         """The journal's files are so large."""
         self._journal_bytes.set(size_bytes)
+
+    def lost(self, superseded_books: int, dropped_trades: int, taped: int) -> None:
+        """So many books gave way to newer ones, trades were dropped, and inputs are on no tape, in this run."""
+        self._superseded_books.set(superseded_books)
+        self._dropped_trades.set(dropped_trades)
+        self._tape_lost.set(taped)
 
     # --- what is committed ------------------------------------------------------------------------------------
 

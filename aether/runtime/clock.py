@@ -8,12 +8,20 @@ from aether.domain.values import UtcNanos
 
 
 class SystemClock:
-    """Wall and monotonic time of this machine."""
+    """Time of this machine, read once and counted on from there, so that it never jumps.
+
+    Wall time is the machine's at the start plus what has passed since, also while it slept (CLOCK_BOOTTIME). Whoever
+    sets the machine's clock meanwhile ends no deadline and makes no quote young; that ours drifts from the venue's is
+    measured against the venue, and told as ClockMeasured.
+    """
+
+    def __init__(self) -> None:
+        self._anchor_ns = time.time_ns() - self.monotonic_ns()
 
     def wall_ns(self) -> UtcNanos:
-        """Nanoseconds since 1970 UTC; may jump when the machine's clock is set."""
-        return UtcNanos(time.time_ns())
+        """Nanoseconds since 1970 UTC."""
+        return UtcNanos(self._anchor_ns + self.monotonic_ns())
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds since the machine started; never goes backwards."""
-        return time.monotonic_ns()
+        """Nanoseconds since the machine started, sleep included; never goes backwards."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)

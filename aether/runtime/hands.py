@@ -15,6 +15,7 @@ from aether.ports import Clock, OrderVenue, Put
 from aether.runtime.latch import Latch
 
 IN_HAND_MAX = 1_000
+ACCOUNT_LANE = "account"
 
 
 class Hands:
@@ -51,10 +52,11 @@ class Hands:
 
     def start(self, effect: Effect) -> None:
         """Begin an effect whose facts are on disk. Never waits."""
-        name = effect.why if isinstance(effect, AskAccount) else effect.cl_ord_id
+        name = ACCOUNT_LANE if isinstance(effect, AskAccount) else effect.cl_ord_id
         lane = self._lanes.get(name)
         if lane is not None:
-            lane.append(effect)
+            if name != ACCOUNT_LANE or len(lane) == 1:  # one look under way and one behind it show all there is
+                lane.append(effect)
             return
         if len(self._lanes) >= IN_HAND_MAX:
             raise InvariantBroken(f"{len(self._lanes)} effects are in hand")

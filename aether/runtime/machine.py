@@ -11,8 +11,9 @@ from aether.core.engine import Engine
 from aether.core.orders import OrderState
 from aether.core.policy import Policy
 from aether.domain.errors import AetherError, VenueUnavailable
-from aether.domain.inputs import Input, InstrumentSeen
+from aether.domain.inputs import BookChanged, FeedLost, Input, InstrumentSeen
 from aether.domain.instruments import Instrument
+from aether.domain.values import Symbol
 from aether.ports import Clock, FactObserver, Journal, MarketFeed, OrderVenue, Tape
 from aether.runtime.hands import Hands
 from aether.runtime.inbox import Inbox
@@ -109,13 +110,28 @@ class Machine:
         return ledger.is_stopping and not waiting and not self._hands.in_hand
 
     async def _listen(self) -> None:
-        """Rules and candles first, so that strategies are warm; then the live market."""
+        """The rules, then the live market; candles for each symbol beside it, and anew whenever its feed was lost.
+
+        A symbol whose candles cannot be had stays cold, and keeps no other waiting.
+        """
         for instrument in self._instruments:
             self.inbox.put(InstrumentSeen(instrument))
-        for trend in self._policy.trends:
-            for symbol in trend.symbols:
-                self.inbox.put(await reached(self._feed.history, symbol, trend.bar_s, WARM_BARS))
-        await self._feed.run(self.inbox.put)
+        async with asyncio.TaskGroup() as group:
+            cold = set(self._policy.symbols)
+
+            def hear(heard: Input) -> None:
+                self.inbox.put(heard)
+                if isinstance(heard, FeedLost):
+                    cold.add(heard.symbol)
+                elif isinstance(heard, BookChanged) and heard.symbol in cold:
+                    cold.discard(heard.symbol)
+                    group.create_task(self._warm(heard.symbol), name=f"candles {heard.symbol}")
+
+            await self._feed.run(hear)
+
+    async def _warm(self, symbol: Symbol) -> None:
+        for bar_s in dict.fromkeys(trend.bar_s for trend in self._policy.trends if symbol in trend.symbols):
+            self.inbox.put(await reached(self._feed.history, symbol, bar_s, WARM_BARS))
 
     async def _read_fees(self) -> None:
         while True:

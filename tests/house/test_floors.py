@@ -20,7 +20,8 @@ FLOOR_OF = {
     "runtime": 3,
     "top": 4,
 }
-TOP = {"__init__", "__main__", "app", "cli", "printing", "settings"}  # they choose, join and speak to the shell
+# they choose, join and speak to the shell
+TOP = {"__init__", "__main__", "app", "cli", "policies", "printing", "settings", "worlds"}
 FILES = sorted(HOUSE.rglob("*.py"))
 
 

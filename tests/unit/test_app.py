@@ -10,19 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from aether.app import (
-    MADE_ACCOUNT,
-    TICK_MS,
-    Place,
-    gate_of,
-    label_of,
-    made_world,
-    pace_of,
-    place_of,
-    policy_of,
-    read_hello,
-    sandbox_config,
-)
+from aether.app import label_of
 from aether.core.policy import OrderPolicy, RiskLimits, SizingPolicy, TrendParameters
 from aether.domain.errors import BadConfiguration
 from aether.domain.spot_gate import GateRefusal, SpotGate, recall
@@ -30,9 +18,11 @@ from aether.domain.values import Usd
 from aether.journal.codec import decode, encode
 from aether.journal.sqlite import open_journal
 from aether.kraken.listings import read_listings
+from aether.policies import TICK_MS, gate_of, pace_of, policy_of
 from aether.runtime.clock import SystemClock
 from aether.settings import Settings, load_settings
 from aether.sim.recorded import asset_pairs_json
+from aether.worlds import MADE_ACCOUNT, Place, place_of, read_hello, sandbox_config
 
 ROOT = Path(__file__).parents[2]
 BTC, ETH = recall("BTC/USD"), recall("ETH/USD")
@@ -293,11 +283,8 @@ async def test_a_run_labels_itself_with_the_journals_tag_and_the_settings_digest
     settings, clock = shipped(world={"seed": 3}), SystemClock()
     path = tmp_path / "journal.db"
     for drawn in ("abcd", "wxyz"):
-        async with (
-            made_world(settings, clock) as parts,
-            open_journal(path, account=parts.account, tag=drawn, created_ns=clock.wall_ns()) as journal,
-        ):
-            label = label_of(settings, parts, journal)
+        async with open_journal(path, account=MADE_ACCOUNT, tag=drawn, created_ns=clock.wall_ns()) as journal:
+            label = label_of(settings, MADE_ACCOUNT, journal)
             assert label.tag == "abcd"  # a journal keeps its first
             assert (label.account, label.world, label.seed) == (MADE_ACCOUNT, "sandbox", 3)
             assert label.settings_digest == settings.digest

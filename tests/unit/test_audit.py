@@ -29,8 +29,8 @@ from aether.domain.instruments import Side
 from aether.domain.orders import AssetAmount, AssetBalance, Liquidity, VenueStatus
 from aether.domain.spot_gate import recall
 from aether.domain.values import Price, Qty, Usd, UtcNanos
-from aether.journal.audit import find, verify, why
-from aether.journal.sqlite import open_journal
+from aether.journal.audit import find, story, verify, why
+from aether.journal.sqlite import open_journal, read_only
 
 PERSON = Actor("uid:1000", Role.OPERATOR)
 
@@ -199,6 +199,14 @@ STORY = numbered(
         HoldEnded("stale", "all"),
     ]
 )
+
+
+@pytest.mark.parametrize("asked", ["c1", "O1", "T1", "c2", "c3", "c4", "", "%", "' OR 1=1 --"])
+async def test_a_story_from_the_file_is_the_story_of_all_facts(path: Path, asked: str) -> None:
+    await written(path, [entry.fact for entry in STORY])
+    async with read_only(path) as journal:
+        everything = [numbered async for numbered in journal.read()]
+        assert await story(journal, asked) == why(everything, asked)
 
 
 @pytest.mark.parametrize("asked", ["c1", "O1", "T1", "T2", "O9"])

@@ -166,13 +166,14 @@ def test_orders_do_not_wait_for_one_another(make: Any) -> None:
     assert [at_s for at_s, _ in work(make, story).venue.calls] == [0.0, 0.0]
 
 
-def test_looks_at_the_account_for_the_same_reason_follow_one_another(make: Any) -> None:
+def test_looks_at_the_account_never_run_side_by_side_and_do_not_pile_up(make: Any) -> None:
     async def story(bench: Bench) -> None:
-        for why in ("it is time", "it is time", "a fill is missing"):
+        for why in ("it is time", "a fill is missing", "it is time", "it is time"):
             bench.hands.start(AskAccount(why, 0))
-        await asyncio.sleep(3 * LATENCY_S)
+        await asyncio.sleep(5 * LATENCY_S)
 
-    assert sorted(at_s for at_s, _ in work(make, story).venue.calls) == [0.0, 0.0, 1.0]
+    calls = work(make, story).venue.calls
+    assert [(at_s, effect.why) for at_s, effect in calls] == [(0.0, "it is time"), (1.0, "a fill is missing")]
 
 
 def test_a_lane_is_used_again_after_it_was_empty(make: Any) -> None:

@@ -29,6 +29,7 @@ from aether.domain.inputs import (
     AccountSeen,
     BookChanged,
     CancelAnswered,
+    FeedLost,
     FeesSeen,
     HistorySeen,
     Input,
@@ -87,6 +88,7 @@ class Feed:
         self.asked_s: list[float] = []
 
     async def run(self, put: Put) -> None:
+        self.say = put
         while True:
             put(self._make.book())
             await asyncio.sleep(1)
@@ -215,14 +217,41 @@ def on_virtual_time(story: Coroutine[Any, Any, Any], order: Random | None = None
 # --- the start ------------------------------------------------------------------------------------------------------
 
 
-def test_rules_and_candles_are_heard_before_the_market(make: Any) -> None:
+def test_candles_are_heard_beside_the_market_and_again_after_its_feed_was_lost(make: Any) -> None:
+    async def story() -> None:
+        bench = await build(make)
+        loss = FeedLost(make.book().symbol, "disconnected")
+        asyncio.get_running_loop().call_later(2.5, lambda: bench.feed.say(loss))
+        bench.stop_after(5)
+        await bench.machine.run()
+        heard = [type(told) for told in bench.tape.inputs]
+        assert heard.count(HistorySeen) == 2
+        assert heard.index(FeedLost) < len(heard) - 1 - heard[::-1].index(HistorySeen)
+
+    on_virtual_time(story())
+
+
+def test_a_symbol_whose_candles_cannot_be_had_keeps_nobody_waiting(make: Any) -> None:
+    async def story() -> None:
+        bench = await build(make)
+        bench.feed.history_fails = [VenueUnavailable("no route")] * 100
+        bench.stop_after(5)
+        await bench.machine.run()
+        heard = [type(told) for told in bench.tape.inputs]
+        assert BookChanged in heard
+        assert HistorySeen not in heard
+
+    on_virtual_time(story())
+
+
+def test_the_rules_are_heard_before_the_market(make: Any) -> None:
     async def story() -> None:
         bench = await build(make)
         bench.stop_after(5)
         await bench.machine.run()
         heard = [type(told) for told in bench.tape.inputs]
         assert heard[0] is RunBegan
-        assert heard.index(InstrumentSeen) < heard.index(HistorySeen) < heard.index(BookChanged)
+        assert heard.index(InstrumentSeen) < heard.index(BookChanged)
 
     on_virtual_time(story())
 

@@ -229,12 +229,15 @@ def test_what_the_shell_times_is_shown(metrics: Metrics) -> None:
     metrics.loop_lag(0.5)
     metrics.inbox_depth(3)
     metrics.journal_bytes(4096)
+    metrics.lost(3, 2, 1)
     figures = read(metrics)
     assert figures["step_seconds_sum"] == 0.001
     assert figures["commit_seconds_sum"] == 0.002
     assert figures["loop_lag_seconds_bucket{le=0.25}"] == 0
     assert figures["loop_lag_seconds_bucket{le=1.0}"] == 1
     assert (figures["inbox_depth"], figures["journal_bytes"]) == (3, 4096)
+    lost = figures["inbox_superseded_books"], figures["inbox_dropped_trades"], figures["tape_lost_inputs"]
+    assert lost == (3, 2, 1)
 
 
 def test_what_the_venues_room_counts_is_shown(metrics: Metrics) -> None:

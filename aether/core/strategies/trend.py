@@ -17,14 +17,24 @@ from itertools import pairwise
 from aether.core.policy import TrendParameters
 from aether.domain.values import Bps
 
+FULL_TARGET_BPS = 10_000
+SLOW_WINDOWS = 3  # of closes before the first word: by then the slow average has forgotten where it began
+
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What a strategy wants: a target (0 to 10 000 basis points of its risk budget), the edge it expects, and why."""
+    """What a strategy wants: a target (0 to 10 000 basis points of its risk budget), the edge it expects, and why.
+
+    Raises ValueError where the target is outside that range or the edge is negative.
+    """
 
     target_bps: Bps
     edge_bps: Bps
     reason: str
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.target_bps <= FULL_TARGET_BPS and self.edge_bps >= 0):
+            raise ValueError(f"target of {self.target_bps} bps with an edge of {self.edge_bps} bps is no signal")
 
 
 def trend_signal(closes: Sequence[Decimal], parameters: TrendParameters, target_now_bps: int) -> Signal | None:
@@ -35,7 +45,7 @@ def trend_signal(closes: Sequence[Decimal], parameters: TrendParameters, target_
     Example:
         A steady rise of 10 bps a bar with 20 bps of noise, windows 12 and 48 -> score near 9, target 10 000.
     """
-    if len(closes) < 3 * parameters.slow_bars:
+    if len(closes) < SLOW_WINDOWS * parameters.slow_bars:
         return None
     logs = [math.log(close) for close in closes]
     spread = _exponential_average(logs, parameters.fast_bars) - _exponential_average(logs, parameters.slow_bars)
