@@ -102,6 +102,7 @@ class PrivateListener:
     async def opened(self, send: Send) -> None:
         """Subscribe to executions, with the open orders and the last fills, and to balances."""
         self._sequences.clear()
+        self.is_live = False  # also where the last link was cancelled, and so never said to be lost
         self._renew_why = ""
         self._pinger.begin_again()
         self._opened_ns = self._clock.monotonic_ns()

@@ -59,6 +59,7 @@ _PREFIXES: tuple[tuple[str, RefusalClass, str], ...] = (
     ("EDatabase:Internal error", _UNKNOWN, "venue_other"),
     ("EOrder:Insufficient funds", _REFUSED, "venue_funds"),
     ("EOrder:Order minimum not met", _REFUSED, "venue_minimum"),
+    ("EGeneral:Invalid arguments:volume minimum not met", _REFUSED, "venue_minimum"),
     ("EOrder:Cost minimum not met", _REFUSED, "venue_minimum"),
     ("EOrder:Tick size check failed", _REFUSED, "venue_tick"),
     ("EOrder:Invalid price", _REFUSED, "venue_tick"),

@@ -85,6 +85,8 @@ class SimVenue:
 
     async def submit(self, order: SubmitOrder) -> SubmitAccepted | SubmitRefused | SubmitUnknown:
         """Send this order once. A text that proves nothing comes back as SubmitUnknown; nothing is raised."""
+        if self._gate.wire(order.symbol) is None:
+            return SubmitRefused(order.cl_ord_id, "venue_invalid", "EQuery:Unknown asset pair")
         await self._travel()
         now_ns = self._world.catch_up()
         try:

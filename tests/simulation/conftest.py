@@ -70,6 +70,14 @@ class Answer:
     def data(self) -> Any:
         return json.loads(self.out)
 
+    def is_plain(self, *words: str) -> bool:
+        """One line that names all of these words, and no traceback."""
+        assert "Traceback" not in self.talk
+        assert len(self.talk.strip().splitlines()) == 1, self.talk
+        for word in words:
+            assert word in self.talk, self.talk
+        return True
+
 
 @dataclass(frozen=True)
 class KeptFact:
@@ -226,11 +234,10 @@ class Program:
         """What the journal holds by now; nothing while there is none."""
         if not self.state_dir.is_dir() or not list(self.state_dir.glob("journal-*.db")):
             return []
-        where, values = "seq > ?", [after]
         with closing(sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True)) as database:
             try:
-                rows = database.execute(f"SELECT seq, run, at_ns, kind, body FROM facts WHERE {where}", values)
-                kept = [KeptFact(*row[:4], body=json.loads(row[4])) for row in rows]
+                rows = database.execute("SELECT seq, run, at_ns, kind, body FROM facts WHERE seq > ?", [after])
+                kept = [KeptFact(seq, in_run, at_ns, name, json.loads(body)) for seq, in_run, at_ns, name, body in rows]
             except sqlite3.OperationalError:  # not made yet, or being made
                 return []
         return [fact for fact in kept if kind in (None, fact.kind) and run in (None, fact.run)]

@@ -11,16 +11,17 @@ from random import Random
 
 import pytest
 
-from aether.app import MADE_ACCOUNT, Parts, label_of, made_world, pace_of, policy_of
+from aether.app import label_of
 from aether.core.engine import Engine
 from aether.core.ledger import Ledger
 from aether.core.valuation import value
 from aether.domain.facts import Numbered, OrderFilled, RunEnded
 from aether.domain.inputs import AccountSeen, Stamped
-from aether.domain.values import MONEY
+from aether.domain.values import MONEY, Symbol
 from aether.journal.audit import verify
 from aether.journal.codec import encode_fact
 from aether.journal.sqlite import open_database
+from aether.policies import pace_of, policy_of
 from aether.runtime.machine import Gauges, Machine
 from aether.runtime.recovery import recover
 from aether.runtime.replay import replay
@@ -28,6 +29,7 @@ from aether.settings import Settings, default_config_path, load_settings
 from aether.sim.exchange import Exchange
 from aether.sim.venue import SimVenue
 from aether.sim.virtual_time import VirtualClock, VirtualTimeLoop, inline_sqlite
+from aether.worlds import MADE_ACCOUNT, Parts, made_world
 
 START_NS = 1_790_000_000_000_000_000
 DAY_S = 86_400
@@ -48,7 +50,7 @@ class _Day:
     inputs: list[Stamped]
     facts: list[Numbered]
     path: Path
-    mids: dict[str, Decimal]
+    mids: dict[Symbol, Decimal]
 
 
 def _settings() -> Settings:
@@ -62,11 +64,11 @@ async def _trade(settings: Settings, clock: VirtualClock, path: Path, seconds: i
     async with made_world(settings, clock) as parts:
         policy, tape = policy_of(settings, parts.gate), _Tape()
         uri = f"file:{path}?mode=rwc"
-        async with open_database(uri, account=parts.account, tag="test", created_ns=clock.wall_ns()) as journal:
+        async with open_database(uri, account=MADE_ACCOUNT, tag="test", created_ns=clock.wall_ns()) as journal:
             machine = Machine(
                 policy=policy,
                 instruments=[parts.gate.instruments[symbol] for symbol in policy.symbols],
-                recovered=await recover(journal, label_of(settings, parts, journal), clock),
+                recovered=await recover(journal, label_of(settings, MADE_ACCOUNT, journal), clock),
                 journal=journal,
                 tape=tape,
                 feed=parts.feed,
