@@ -22,8 +22,8 @@ check: $(VENV)/.dev ## format, lint, types, house rules, spelling
 	$(PYTEST) -q tests/house
 	$(BIN)/codespell README.md docs config aether tests
 
-ci: $(VENV)/.dev ## what `make test` leaves out: longer properties
-	HYPOTHESIS_PROFILE=ci $(PYTEST) -n 2 --dist loadfile tests/property tests/wire
+ci: $(VENV)/.dev ## what `make test` leaves out: longer properties, a whole simulated day
+	TEST_PROFILE=ci $(PYTEST) -n 2 --dist loadfile tests/property tests/wire tests/simulation/test_day_of_trading.py
 
 $(VENV)/.run: requirements.lock pyproject.toml
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)

@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -27,6 +27,7 @@ from aether.domain.facts import Numbered, StopBegan
 from aether.domain.inputs import Stamped
 from aether.journal.audit import story
 from aether.journal.codec import decode, encode, encode_fact
+from aether.journal.lock import writer_lock
 from aether.journal.sqlite import SqliteJournal, open_journal, read_only
 from aether.journal.tape import TapeEntry, TapeGap, TapeHeader, TapeLimits, TapeWriter, read_tape
 from aether.observe.fact_log import FactLog
@@ -51,14 +52,15 @@ async def run_daemon(settings: Settings, announce: Callable[[str], None]) -> Non
     """Run the world of the settings until it is stopped. Raises BadConfiguration, JournalBroken and what ended it."""
     clock = SystemClock()
     place = place_of(settings)
-    log = start_log(clock, sys.stdout, style=settings.log.format, level=settings.log.level)
-    try:
-        build = {"sandbox": sandbox_world, "paper": paper_world}[settings.world.name]
+    build = {"sandbox": sandbox_world, "paper": paper_world}[settings.world.name]
+    with ExitStack() as stack:
+        # One daemon for each state directory: a second one leaves no trace in it, not even an empty journal.
+        stack.enter_context(writer_lock(place.state_dir / "daemon"))
+        log = start_log(clock, sys.stdout, style=settings.log.format, level=settings.log.level)
+        stack.callback(log.close)
         metrics = Metrics(clock)
         async with build(settings, place, clock, metrics.counters) as outside:
             await run_world(settings, place, outside, clock=clock, metrics=metrics, announce=announce)
-    finally:
-        log.close()
 
 
 async def run_world(

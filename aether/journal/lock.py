@@ -16,7 +16,7 @@ _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 @contextmanager
 def writer_lock(path: Path) -> Iterator[None]:
-    """Be the only writer of the journal at `path` until the block ends or the process does, however it dies.
+    """Be the only writer of what is at `path` until the block ends or the process does, however it dies.
 
     The lock is flock(2) on `<path>.lock`; the kernel releases it with the last descriptor, SIGKILL included. The file
     holds the owner's process number for people and is never removed: removing it would let two owners lock two files.
@@ -67,8 +67,8 @@ def _claim(descriptor: int, path: Path) -> None:
     except BlockingIOError as error:
         owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
         raise BadConfiguration(
-            f"journal {path} is in use by pid {owner}",
-            "stop that process first, or give this one a journal of its own",
+            f"{path} is in use by pid {owner}",
+            "stop that process first, or give this one a state directory of its own",
         ) from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
