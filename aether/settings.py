@@ -172,7 +172,7 @@ class Trend(_Section):
 class Orders(_Section):
     """[orders]: how orders are sent and waited for."""
 
-    deadline_ms: int = Field(ge=500, le=60_000)
+    deadline_ms: int = Field(ge=1_000, le=60_000)
     """milliseconds"""
     resting_s_max: int = Field(ge=1, le=86_400)
     """seconds"""

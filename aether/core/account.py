@@ -7,21 +7,25 @@ from aether.core.halts import ALL, HoldCause, symbol_scope
 from aether.core.orders import Event, Order, OrderState
 from aether.core.reconcile import Mismatch
 from aether.core.upkeep import account_interval_ns
+from aether.core.valuation import value
 from aether.core.workbench import Workbench
-from aether.domain.effects import CancelOrder
+from aether.domain.actors import Actor
 from aether.domain.errors import InvariantBroken
 from aether.domain.facts import (
     AnswerLost,
     CancelRefused,
-    CancelRequested,
+    DifferenceAccepted,
+    DifferenceEnded,
     DifferenceFound,
+    EquityMarked,
     ExternalOrderGone,
-    ExternalOrderSeen,
     Fact,
     FeesAdopted,
+    OrderAbsent,
     OrderAccepted,
     OrderEnded,
     OrderFilled,
+    OrderOpened,
     OrderRefused,
     OrderSurprised,
     Reconciled,
@@ -40,10 +44,11 @@ from aether.domain.inputs import (
     SubmitRefused,
     SubmitUnknown,
 )
-from aether.domain.orders import OrderReport, VenueStatus
-from aether.domain.values import NANOS_PER_S
+from aether.domain.orders import OrderReport
+from aether.domain.values import NANOS_PER_S, NO_QTY
 
-_ENDS_OF_THE_VENUE = frozenset(status.value for status in VenueStatus if status.is_terminal)
+# The same order would be refused again: its pair waits for a look at the account that is no answer to this refusal.
+_REFUSED_FOR_NOW = frozenset({"venue_funds", "venue_rate_limit"})
 
 
 def stream_live(bench: Workbench, _: PrivateStreamLive) -> None:
@@ -67,10 +72,30 @@ def private_malformed(bench: Workbench, malformed: PrivateMalformed) -> None:
 def submit_accepted(bench: Workbench, answer: SubmitAccepted) -> None:
     """The venue's gate took an order."""
     if _own(bench, answer.cl_ord_id).order_id is None:  # else a late or second answer, which adds nothing
-        bench.emit(OrderAccepted(answer.cl_ord_id, answer.order_id))
-    order = _own(bench, answer.cl_ord_id)
-    if order.state is OrderState.OPEN and order.cancel_asked_ns is None and not bench.may_rest(order):
-        bench.request_cancel(answer.cl_ord_id, "halted or stopping while in flight")
+        _emit_of_order(bench, answer.cl_ord_id, OrderAccepted(answer.cl_ord_id, answer.order_id))
+    else:
+        _cancel_unwanted(bench, answer.cl_ord_id)
+
+
+def _emit_of_order(bench: Workbench, cl_ord_id: str, fact: Fact) -> None:
+    """Write what was told of an order. If it was believed never to have lived, our proof was wrong: halt its pair."""
+    before = bench.ledger.orders[cl_ord_id]
+    bench.emit(fact)
+    order = bench.ledger.orders[cl_ord_id]
+    has_lived = order.state is OrderState.OPEN or (order.state is OrderState.DONE and order.told_cum_qty != NO_QTY)
+    if before.state is OrderState.NEVER_LIVED and has_lived:
+        why = f"{cl_ord_id} was believed {before.ended} and is shown {order.ended or order.state}"
+        bench.halt(symbol_scope(order.symbol), "halt_contract_broken", why)
+    if isinstance(fact, OrderAccepted | OrderOpened | OrderFilled) and not order.is_full:
+        _cancel_unwanted(bench, cl_ord_id)
+
+
+def _cancel_unwanted(bench: Workbench, cl_ord_id: str) -> None:
+    """It was in flight or unresolved when a halt, a stop or a person wanted it gone; now it has a name."""
+    order = bench.ledger.orders[cl_ord_id]
+    is_stopped = order.state is OrderState.OPEN and order.cancel_asked_ns is None and not bench.may_rest(order)
+    if order.waits_for_cancel or is_stopped:
+        bench.request_cancel(cl_ord_id, "halted, stopping or cancelled while in flight")
 
 
 def _own(bench: Workbench, cl_ord_id: str) -> Order:
@@ -87,6 +112,11 @@ def submit_refused(bench: Workbench, answer: SubmitRefused) -> None:
         bench.emit(OrderRefused(answer.cl_ord_id, answer.code, answer.text))
     else:
         bench.emit(OrderSurprised(answer.cl_ord_id, f"refused ({answer.text}) while {order.state}"))
+    if answer.code in _REFUSED_FOR_NOW:
+        bench.refused_ns[order.symbol] = bench.now_ns
+        bench.hold(HoldCause.REFUSED, symbol_scope(order.symbol), answer.text)
+    elif answer.code == "venue_auth":
+        bench.halt(ALL, "halt_auth", answer.text)
     bench.ask_account(f"{answer.cl_ord_id} was refused: {answer.text}")
 
 
@@ -108,48 +138,28 @@ def order_reported(bench: Workbench, reported: OrderReported) -> None:
     """The venue told an order's state."""
     report = reported.report
     fact = reconcile.order_fact(bench.ledger, report, reported.source)
-    if fact is not None:
-        _emit_order_fact(bench, fact)
-    elif bench.ledger.order(report.cl_ord_id, report.order_id) is None:
-        _external_order(bench, reported)
-    else:
-        _end_what_came_back(bench, report)
-
-
-def _emit_order_fact(bench: Workbench, fact: Fact) -> None:
-    bench.emit(fact)
-    if isinstance(fact, OrderSurprised):
-        bench.ask_account(f"{fact.cl_ord_id}: {fact.what}")
-    if isinstance(fact, OrderEnded) and not bench.ledger.orders[fact.cl_ord_id].is_settled:
-        bench.ask_account(f"{fact.cl_ord_id} ended with fills that were not told yet")
-
-
-def _end_what_came_back(bench: Workbench, report: OrderReport) -> None:
-    """An order believed refused or absent is shown alive: our proof was wrong. Cancel it, and halt its pair."""
     order = bench.ledger.order(report.cl_ord_id, report.order_id)
-    if order is None or order.state is not OrderState.DONE or report.status.is_terminal:
-        return
-    if order.ended in _ENDS_OF_THE_VENUE:  # it did end; this view is only late
-        return
-    retry_ns = bench.policy.orders.cancel_retry_s * NANOS_PER_S
-    if order.cancel_asked_ns is not None and bench.now_ns - order.cancel_asked_ns < retry_ns:
-        return
-    why = f"{order.cl_ord_id} was believed {order.ended} and is shown {report.status}"
-    bench.emit(OrderSurprised(order.cl_ord_id, why))
-    bench.halt(symbol_scope(order.symbol), "halt_contract_broken", why)
-    bench.emit(CancelRequested(order.cl_ord_id, why))
-    bench.ask(CancelOrder(order.cl_ord_id, report.order_id))
+    if order is None:
+        _external_order(bench, report)
+    elif fact is not None:
+        _emit_of_order(bench, order.cl_ord_id, fact)
+        _ask_for_the_rest(bench, order.cl_ord_id, fact)
 
 
-def _external_order(bench: Workbench, reported: OrderReported) -> None:
-    report = reported.report
+def _ask_for_the_rest(bench: Workbench, cl_ord_id: str, fact: Fact) -> None:
+    if isinstance(fact, OrderSurprised):
+        bench.ask_account(f"{cl_ord_id}: {fact.what}")
+    if isinstance(fact, OrderEnded) and not bench.ledger.orders[cl_ord_id].is_settled:
+        bench.ask_account(f"{cl_ord_id} ended with fills that were not told yet")
+
+
+def _external_order(bench: Workbench, report: OrderReport) -> None:
     is_known = report.order_id in bench.ledger.external_orders
     if report.status.is_terminal and is_known:
         bench.emit(ExternalOrderGone(report.order_id))
     elif not report.status.is_terminal and not is_known:
-        order = report.order_id, report.cl_ord_id, report.name, report.side, report.qty, report.limit_price
-        bench.emit(ExternalOrderSeen(*order))
-    if reconcile.is_foreign(bench.ledger, report):
+        bench.emit(reconcile.external_order(report))
+    if reconcile.is_foreign(bench.ledger, report.cl_ord_id):
         _foreign(bench, report.cl_ord_id)
 
 
@@ -162,12 +172,17 @@ def fill_reported(bench: Workbench, reported: FillReported) -> None:
     fill = reconcile.fill_fact(bench.ledger, reported.execution, reported.source)
     if fill is not None:
         _emit_fill(bench, fill)
+    if reconcile.is_foreign(bench.ledger, reported.execution.cl_ord_id):
+        _foreign(bench, reported.execution.cl_ord_id)
 
 
 def _emit_fill(bench: Workbench, fill: OrderFilled) -> None:
-    bench.emit(fill)
-    order = bench.ledger.orders.get(fill.cl_ord_id or "")
-    if order is not None and (why := reconcile.breaks_contract(order, fill)) is not None:
+    if fill.cl_ord_id is None:
+        bench.emit(fill)
+        return
+    _emit_of_order(bench, fill.cl_ord_id, fill)
+    order = bench.ledger.orders[fill.cl_ord_id]
+    if (why := reconcile.breaks_contract(order, fill)) is not None:
         bench.halt(symbol_scope(order.symbol), "halt_contract_broken", why)
 
 
@@ -179,17 +194,22 @@ def account_seen(bench: Workbench, account: AccountSeen) -> None:
         bench.emit(reconcile.opening(account, offset_ns))
     fills_before = len(bench.ledger.exec_ids)
     for fact in reconcile.account_facts(bench.ledger, account, bench.policy.orders, offset_ns, error_ns):
-        if isinstance(fact, OrderFilled):
-            _emit_fill(bench, fact)
-        else:
-            bench.emit(fact)
-    for report in account.open_orders:
-        _end_what_came_back(bench, report)
+        _emit_corrective(bench, fact)
     if (foreign := reconcile.foreign_order(bench.ledger, account)) is not None:
         _foreign(bench, foreign)
     _compare_balances(bench, account, fills_came=len(bench.ledger.exec_ids) != fills_before)
     if bench.ask_again:
         bench.next_ask_ns = bench.now_ns
+
+
+def _emit_corrective(bench: Workbench, fact: Fact) -> None:
+    match fact:
+        case OrderFilled():
+            _emit_fill(bench, fact)
+        case OrderOpened() | OrderEnded() | OrderAbsent() | OrderSurprised():
+            _emit_of_order(bench, fact.cl_ord_id, fact)
+        case _:
+            bench.emit(fact)
 
 
 def _compare_balances(bench: Workbench, account: AccountSeen, *, fills_came: bool) -> None:
@@ -217,18 +237,40 @@ def _agree(bench: Workbench, account: AccountSeen) -> None:
         is_news = is_news or (HoldCause.PRIVATE_STREAM.value, ALL) in bench.ledger.holds
         bench.release(HoldCause.PRIVATE_STREAM, ALL)
         bench.release(HoldCause.STARTING, ALL)
+    for symbol, refused_ns in bench.refused_ns.items():
+        if account.asked_ns - refused_ns >= bench.policy.orders.reconcile_s * NANOS_PER_S:
+            bench.release(HoldCause.REFUSED, symbol_scope(symbol))
     if is_news:
         bench.emit(Reconciled(account.balances, len(account.open_orders)))
 
 
 def _differ(bench: Workbench, found: tuple[Mismatch, ...]) -> None:
-    known = {(difference.asset, difference.expected, difference.seen) for difference in bench.ledger.differences}
+    known = {difference.asset: difference.amount for difference in bench.ledger.differences}
     for mismatch in found:
-        if (mismatch.asset, mismatch.expected, mismatch.seen) not in known:
-            what = "opening balance plus fills is not what the venue holds"
-            bench.emit(DifferenceFound(mismatch.asset, mismatch.expected, mismatch.seen, what))
+        what = "opening balance plus fills is not what the venue holds"
+        difference = DifferenceFound(mismatch.asset, mismatch.expected, mismatch.seen, what)
+        if known.pop(mismatch.asset, None) != difference.amount:
+            bench.emit(difference)
+    for asset in known:
+        bench.emit(DifferenceEnded(asset))
     named = ", ".join(f"{item.asset}: expected {item.expected}, venue has {item.seen}" for item in found)
     bench.halt(ALL, "halt_difference", named)
+
+
+def accept_differences(bench: Workbench, actor: Actor) -> None:
+    """A person looked and resumed: what differs is booked, and trading waits for a look that agrees.
+
+    Money that people moved is neither profit nor loss, so the marks of the loss limits move with it.
+    """
+    before = value(bench.ledger, bench.market)
+    for difference in bench.ledger.differences:
+        bench.emit(DifferenceAccepted(difference.asset, difference.amount, actor))
+    after, mark = value(bench.ledger, bench.market), bench.ledger.mark
+    if before is not None and after is not None and mark is not None and after != before:
+        moved = after.equity - before.equity
+        bench.emit(EquityMarked(mark.day, after.equity, mark.day_start + moved, mark.peak + moved))
+    bench.suspects, bench.reconciled_ns = (), None
+    bench.ask_account("a difference was accepted")
 
 
 def account_unavailable(bench: Workbench, _: AccountUnavailable) -> None:

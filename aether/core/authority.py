@@ -31,7 +31,7 @@ def refusal_of(actor: Actor, command: Command, ledger: Ledger, scopes: Collectio
 def _resume_refusal(scope: str, ledger: Ledger) -> tuple[str, str] | None:
     if ledger.is_stopping:
         return "authority_stopping", "the program is stopping"
-    if scope not in ledger.halts and scope not in map(strategy_scope, ledger.paused):
+    if scope not in ledger.halted_scopes and scope not in map(strategy_scope, ledger.paused):
         return "authority_not_halted", f"nothing is halted in scope {scope!r}"
     if ledger.started is not None and ledger.started.real_money:
         return "authority_two_directors", "the live account is resumed by two directors, not from here"

@@ -15,9 +15,12 @@ from aether.core.strategies.trend import Signal, trend_signal
 from aether.core.valuation import cash_free, exposure, holding_free, value
 from aether.core.workbench import Workbench
 from aether.domain.effects import SubmitOrder
+from aether.domain.errors import InvariantBroken
 from aether.domain.facts import IntentRefused, OrderSubmitted, QuoteSeen, SignalChanged, StrategyPaused
 from aether.domain.orders import OrderType, TimeInForce
-from aether.domain.values import NANOS_PER_MS, NO_USD, Bps, UtcNanos
+from aether.domain.values import NANOS_PER_MS, NANOS_PER_S, NO_USD, Bps, UtcNanos
+
+REFUSAL_EVERY_NS = 60 * NANOS_PER_S
 
 
 def decide(bench: Workbench, picture: SymbolPicture) -> None:
@@ -40,11 +43,13 @@ def _signal(bench: Workbench, picture: SymbolPicture, parameters: TrendParameter
     before = bench.ledger.signals.get(key)
     try:
         signal = trend_signal(candles.closes, parameters, before.target_bps if before else 0)
-    except (ArithmeticError, ValueError) as error:
-        # A strategy's own arithmetic must not end the process: it is paused and the others go on.
+    except InvariantBroken:
+        raise  # ours, not the strategy's
+    except Exception as error:  # noqa: BLE001 - whatever a strategy raises pauses it alone, and the others go on
         bench.emit(StrategyPaused(parameters.id, f"{type(error).__name__}: {error}"))
         return None
     if signal is None:
+        bench.signals.pop(key, None)  # what it wished on bars that are no longer known is no wish now
         return None
     bench.signals[key] = signal
     if before is None or before.target_bps != signal.target_bps:
@@ -106,7 +111,8 @@ def _view(bench: Workbench, picture: SymbolPicture, intent: OrderIntent, volatil
         peak=mark.peak,
         holding_free=holding_free(ledger, intent.strategy, intent.symbol),
         account_as_of_ns=bench.reconciled_ns or 0,
-        quote=QuoteSeen(bid, ask, picture.quote_age_ms(bench.now_ns), picture.last_trade),
+        quote=QuoteSeen(bid, ask, picture.quote_age_ms(bench.now_ns), picture.fresh_trade(bench.now_ns)),
+        last_close=picture.last_close,
         costs=estimate_costs(
             edge_bps=intent.edge_bps,
             fee_bps=fee_bps,
@@ -149,13 +155,7 @@ def _act(bench: Workbench, intent: OrderIntent, sized: SizedOrder | RefusedInten
     ledger = bench.ledger
     intent_id = f"i{ledger.run}-{ledger.next_seq}"
     if isinstance(sized, RefusedIntent):
-        told = ledger.refusals.get((intent.strategy, intent.symbol, intent.side))
-        if told is None or told.code != sized.code:
-            bench.emit(
-                IntentRefused(
-                    intent_id, intent.strategy, intent.symbol, intent.side, sized.code, sized.why, sized.decision
-                )
-            )
+        _tell_refusal(bench, intent_id, sized)
         return
     order = SubmitOrder(
         cl_ord_id=ledger.next_cl_ord_id(),
@@ -186,3 +186,22 @@ def _act(bench: Workbench, intent: OrderIntent, sized: SizedOrder | RefusedInten
         )
     )
     bench.ask(order)
+
+
+def _tell_refusal(bench: Workbench, intent_id: str, refused: RefusedIntent) -> None:
+    """Write a refusal once for each code until the signal changes or an order goes, and at most one a minute.
+
+    A spread that wavers over its limit would otherwise write a fact for each book.
+    """
+    intent = refused.intent
+    key = intent.strategy, intent.symbol, intent.side
+    codes = bench.codes_told.setdefault(key, [])
+    if key not in bench.ledger.refusals:  # the ledger forgets it with a new signal and with an order
+        codes.clear()
+    told_ns = bench.refusal_told_ns.get(key)
+    is_soon = told_ns is not None and bench.now_ns - told_ns < REFUSAL_EVERY_NS
+    if refused.code in codes or is_soon:
+        return
+    codes.append(refused.code)
+    bench.refusal_told_ns[key] = bench.now_ns
+    bench.emit(IntentRefused(intent_id, *key, refused.code, refused.why, refused.decision))

@@ -13,6 +13,7 @@ from functools import partial
 from aether.core import account, authority, deciding, upkeep
 from aether.core.halts import ALL, HoldCause, symbol_scope
 from aether.core.ledger import Ledger
+from aether.core.market import STALL_DRAIN_NS
 from aether.core.orders import OrderState
 from aether.core.policy import Policy
 from aether.core.workbench import Step, Workbench
@@ -115,6 +116,8 @@ class Engine(Workbench):
         if picture is None:
             return
         picture.take_book(book, self.now_ns)
+        if self.now_ns < picture.stale_until_ns:
+            return  # it may have waited in the socket since before the stall
         if not picture.is_live:
             self.hold(HoldCause.FEED, symbol_scope(book.symbol), "the book is crossed or a side is empty")
             return
@@ -134,7 +137,7 @@ class Engine(Workbench):
     def _feed_lost(self, lost: FeedLost) -> None:
         picture = self.market.pictures.get(lost.symbol)
         if picture is not None:
-            picture.lose()
+            picture.lose(self.now_ns)
             self.hold(HoldCause.FEED, symbol_scope(lost.symbol), lost.why)
 
     def _instrument(self, seen: InstrumentSeen) -> None:
@@ -150,6 +153,7 @@ class Engine(Workbench):
             self.hold(HoldCause.SYSTEM_STATUS, ALL, f"the venue is {seen.status}")
 
     def _clock(self, measured: ClockMeasured) -> None:
+        self.market.clock_at_ns = self.now_ns
         self.market.clock_offset_ns, self.market.clock_error_ns = measured.offset_ns, measured.error_ns
         off_ms = abs(measured.offset_ns) // NANOS_PER_MS
         if off_ms > self.policy.orders.clock_offset_ms_max:
@@ -159,7 +163,8 @@ class Engine(Workbench):
 
     def _loop_stalled(self, stalled: LoopStalled) -> None:
         for symbol, picture in self.market.pictures.items():
-            picture.lose()
+            picture.lose(self.now_ns - stalled.stalled_ns)
+            picture.stale_until_ns = self.now_ns + STALL_DRAIN_NS
             why = f"the event loop stood still for {stalled.stalled_ns // NANOS_PER_MS} ms"
             self.hold(HoldCause.FEED, symbol_scope(symbol), why)
 
@@ -174,16 +179,18 @@ class Engine(Workbench):
         self.emit(CommandAccepted(request_id, actor, command))
         match command:
             case Halt(scope=scope, reason=reason):
-                if scope not in self.ledger.halts:
+                if (scope, "halt_operator") not in self.ledger.halts:
                     self.emit(TradingHalted(scope, "halt_operator", reason, actor))
                 self.cancel_in_scope(scope, reason)
             case Resume(scope=scope, reason=reason):
-                halt = self.ledger.halts.get(scope)
+                codes = {halt.code for halt in self.ledger.halts_of(scope)}
                 self.emit(TradingResumed(scope, reason, actor))
-                if halt is not None and halt.code in upkeep.LOSS_HALTS:
+                if "halt_difference" in codes:
+                    account.accept_differences(self, actor)
+                if codes & upkeep.LOSS_HALTS:
                     upkeep.accept_loss(self)
             case CancelEverything(reason=reason):
-                self.cancel_in_scope(ALL, reason)
+                self.cancel_everything(reason)
 
     def _run_began(self, began: RunBegan) -> None:
         self.emit(
@@ -200,6 +207,8 @@ class Engine(Workbench):
         )
         self.hold(HoldCause.STARTING, ALL, "the account was not compared in this run yet")
         self.hold(HoldCause.PRIVATE_STREAM, ALL, "the private stream is not live yet")
+        self.hold(HoldCause.SYSTEM_STATUS, ALL, "the venue's status was not heard yet")
+        self.hold(HoldCause.CLOCK, ALL, "our clock was not compared with the venue's yet")
         for symbol in self.market.pictures:
             self.hold(HoldCause.FEED, symbol_scope(symbol), "no book yet")
         for order in tuple(self.ledger.unsettled.values()):
@@ -211,6 +220,7 @@ class Engine(Workbench):
     def _tick(self, _: Tick) -> None:
         for picture in self.market.pictures.values():
             picture.pass_time(self.now_ns)
+        upkeep.doubt_clock(self)
         upkeep.mark_equity(self)
         upkeep.tend_orders(self)
         upkeep.tend_account(self)

@@ -25,6 +25,7 @@ class HoldCause(StrEnum):
     CLOCK = "clock"
     DISK = "disk"
     STOPPING = "stopping"
+    REFUSED = "refused"  # for want of funds or rate, which nothing here explains: the account is looked at first
 
 
 def symbol_scope(symbol: Symbol) -> str:
@@ -43,11 +44,12 @@ def covering_scopes(symbol: Symbol, strategy: str) -> tuple[str, ...]:
 
 
 def reasons_against(ledger: Ledger, symbol: Symbol, strategy: str) -> Iterator[tuple[str, str]]:
-    """Each halt, hold and pause that stops a new order, as (code, why); empty where it may be sent."""
+    """Each halt, difference, hold and pause that stops a new order, as (code, why); empty where it may be sent."""
     scopes = covering_scopes(symbol, strategy)
-    for scope in scopes:
-        if halt := ledger.halts.get(scope):
-            yield "risk_halted", f"halted ({halt.code}): {halt.reason}"
+    for halt in ledger.halts_of(*scopes):
+        yield "risk_halted", f"halted ({halt.code}): {halt.reason}"
+    for found in ledger.differences:
+        yield "risk_difference", f"{found.asset}: expected {found.expected}, venue has {found.seen}"
     for hold in ledger.holds.values():
         if hold.scope in scopes:
             yield "risk_held", f"on hold ({hold.cause}): {hold.why}"

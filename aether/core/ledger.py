@@ -12,6 +12,8 @@ from aether.domain.facts import (
     AnswerLost,
     CancelRefused,
     CancelRequested,
+    DifferenceAccepted,
+    DifferenceEnded,
     DifferenceFound,
     EquityMarked,
     ExternalOrderGone,
@@ -82,6 +84,7 @@ class Ledger:
         self.reconciled_ns: int | None = None
         self.orders: dict[str, Order] = {}
         self.unsettled: dict[str, Order] = {}  # the few that still matter to risk
+        self.cl_ord_ids: set[str] = set()  # of every order this journal ever meant to send
         self.cl_ord_id_of: dict[str, str] = {}
         self.settled: deque[str] = deque()
         self.exec_ids: set[str] = set()
@@ -92,7 +95,7 @@ class Ledger:
         self.signals: dict[tuple[str, Symbol], SignalChanged] = {}
         self.refusals: dict[tuple[str, Symbol, Side], IntentRefused] = {}
         self.recent_refusals: deque[IntentRefused] = deque(maxlen=200)
-        self.halts: dict[str, TradingHalted] = {}
+        self.halts: dict[tuple[str, str], TradingHalted] = {}  # by scope and code: each reason stands beside the others
         self.holds: dict[tuple[str, str], HoldBegan] = {}
         self.paused: dict[str, StrategyPaused] = {}
         self.external_orders: dict[str, ExternalOrderSeen] = {}
@@ -122,13 +125,22 @@ class Ledger:
         """Made of run and fact number: the same on every replay, never used twice. 17 characters; Kraken takes 18."""
         return f"{CL_ORD_ID_PREFIX}{self.tag}{base36(self.run, 4)}{base36(self.next_seq, 7)}"
 
+    def halts_of(self, *scopes: str) -> tuple[TradingHalted, ...]:
+        """Halts in force in any of these scopes, oldest first."""
+        return tuple(halt for halt in self.halts.values() if halt.scope in scopes)
+
+    @property
+    def halted_scopes(self) -> tuple[str, ...]:
+        """Scopes that are halted, for one reason or several."""
+        return tuple(dict.fromkeys(scope for scope, _ in self.halts))
+
     def order(self, cl_ord_id: str | None, order_id: str | None = None) -> Order | None:
         """An order of ours by either name."""
         name = cl_ord_id if cl_ord_id in self.orders else self.cl_ord_id_of.get(order_id or "")
         return self.orders.get(name or "")
 
     def working(self, strategy: str, symbol: Symbol) -> Order | None:
-        """The unsettled order of a strategy on a symbol, if there is one (there is at most one)."""
+        """The unsettled order of a strategy on a symbol, if there is one. Only one that came back makes a second."""
         for order in self.unsettled.values():
             if order.symbol == symbol and order.submitted.strategy == strategy:
                 return order
@@ -198,9 +210,10 @@ class Ledger:
             case HoldEnded():
                 self.holds.pop((fact.cause, fact.scope), None)
             case TradingHalted():
-                self.halts.setdefault(fact.scope, fact)
+                self.halts.setdefault((fact.scope, fact.code), fact)
             case TradingResumed():
-                self.halts.pop(fact.scope, None)
+                for halt in self.halts_of(fact.scope):
+                    del self.halts[halt.scope, halt.code]
                 self.paused.pop(fact.scope.removeprefix("strategy:"), None)
             case StrategyPaused():
                 self.paused[fact.strategy] = fact
@@ -211,8 +224,8 @@ class Ledger:
                 self.external_orders[fact.order_id] = fact
             case ExternalOrderGone():
                 self.external_orders.pop(fact.order_id, None)
-            case DifferenceFound():
-                self.differences = (*self.differences, fact)
+            case DifferenceFound() | DifferenceEnded() | DifferenceAccepted():
+                self._fold_difference(fact)
             case Reconciled():
                 self.differences = ()
                 self.reconciled_ns = at_ns
@@ -227,9 +240,16 @@ class Ledger:
             case _:  # commands are told by the facts they cause
                 pass
 
+    def _fold_difference(self, fact: DifferenceFound | DifferenceEnded | DifferenceAccepted) -> None:
+        others = tuple(difference for difference in self.differences if difference.asset != fact.asset)
+        self.differences = (*others, fact) if isinstance(fact, DifferenceFound) else others
+        if isinstance(fact, DifferenceAccepted):
+            self.portfolio.accept(fact)
+
     def _submit(self, fact: OrderSubmitted, at_ns: int) -> None:
-        if fact.cl_ord_id in self.orders:
+        if fact.cl_ord_id in self.cl_ord_ids:
             raise InvariantBroken(f"client order id {fact.cl_ord_id} used twice")
+        self.cl_ord_ids.add(fact.cl_ord_id)
         self._put(Order(fact, at_ns))
         self.refusals.pop((fact.strategy, fact.symbol, fact.side), None)
         self.last_sent_ns[fact.strategy, fact.symbol] = at_ns
@@ -254,6 +274,8 @@ class Ledger:
             self.cl_ord_id_of[order.order_id] = name
         if not order.is_settled:
             self.unsettled[name] = order
+            if was_settled:  # it was believed never to have lived, and does
+                self.settled.remove(name)
         elif not was_settled:
             self.unsettled.pop(name, None)
             self.settled.append(name)

@@ -15,6 +15,13 @@ from aether.domain.values import MONEY, NANOS_PER_MS, NANOS_PER_S, Bps, Price, Q
 
 DAY_S = 86_400
 BARS_KEPT = 1_000
+# A book wider than this, or further from what was just paid, shows a mistake or an emptied side and no worth. It is far
+# beyond the spread and the collar that orders are held to, so that a true fall is still seen.
+SOUND_BPS_MAX = 500
+# A trade older than this says little of the price now: in five minutes BTC seldom moves by a collar's width.
+TRADE_FRESH_NS = 300 * NANOS_PER_S
+GAP_BARS_MAX = 2  # a longer silence of the feed is no calm market: nothing is known of its bars
+STALL_DRAIN_NS = NANOS_PER_S  # by then the frames that waited in the socket while the loop stood still were read
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +33,13 @@ class Volatility:
 
 
 class Candles:
-    """Closes of `bar_s` seconds built from trades, seeded with history. A bar without trades repeats its forerunner."""
+    """Closes of `bar_s` seconds built from trades, seeded with history. A bar without trades repeats its forerunner.
 
-    __slots__ = ("_closing", "_measured", "_measured_for", "_open_s", "bar_s", "closes", "completed")
+    Bars in which the feed was lost for long are unknown, not flat: all closes are forgotten, and there is no volatility
+    and no signal until history is told again or enough new bars have closed.
+    """
+
+    __slots__ = ("_closing", "_lost_ns", "_measured", "_measured_for", "_open_s", "bar_s", "closes", "completed")
 
     def __init__(self, bar_s: int) -> None:
         self.bar_s = bar_s
@@ -36,6 +47,7 @@ class Candles:
         self.completed = 0  # counts bars for ever: a strategy looks again when it moved
         self._open_s: int | None = None
         self._closing: Decimal | None = None
+        self._lost_ns: int | None = None
         self._measured: Volatility | None = None
         self._measured_for: tuple[int, int, int] | None = None
 
@@ -47,10 +59,26 @@ class Candles:
         if bars:
             self._open_s = bars[-1].open_s + self.bar_s
             self._closing = bars[-1].close
+            if self._lost_ns is not None:
+                self._lost_ns = self._open_s * NANOS_PER_S
+
+    def lose(self, since_ns: int) -> None:
+        """Nothing was heard of the market since then, until it is found."""
+        if self._lost_ns is None:
+            self._lost_ns = since_ns
+
+    def find(self, at_ns: int) -> None:
+        """The market is heard again."""
+        if self._lost_ns is not None:
+            self.pass_time(at_ns)
+            self._lost_ns = None
 
     def pass_time(self, at_ns: int) -> None:
-        """Close every bar that ended before this moment."""
+        """Close every bar that ended before this moment, or forget them all where the feed was lost for too long."""
         if self._closing is None or self._open_s is None:
+            return
+        if self._lost_ns is not None and at_ns - self._lost_ns > GAP_BARS_MAX * self.bar_s * NANOS_PER_S:
+            self._forget()
             return
         behind = (at_ns // NANOS_PER_S - self._open_s) // self.bar_s
         for _ in range(min(behind, BARS_KEPT)):
@@ -58,6 +86,11 @@ class Candles:
         if behind > 0:
             self.completed += behind
             self._open_s += behind * self.bar_s
+
+    def _forget(self) -> None:
+        self.closes.clear()
+        self._open_s = self._closing = None
+        self.completed += 1  # news: a strategy looks again, and sees too little
 
     def volatility(self, short_bars: int, long_bars: int) -> Volatility | None:
         """As measure_volatility; measured once for each complete bar."""
@@ -70,13 +103,19 @@ class Candles:
     def trade(self, price: Decimal, at_ns: int) -> None:
         """Let a trade move the running bar."""
         self.pass_time(at_ns)
+        if self._lost_ns is not None:
+            self._lost_ns = at_ns  # the book is lost, and trades are heard
         if self._open_s is None:
             self._open_s = at_ns // NANOS_PER_S // self.bar_s * self.bar_s
         self._closing = price
 
 
 class SymbolPicture:
-    """What is known of one symbol now. Best prices are live or last known; positions are valued at `mid`."""
+    """What is known of one symbol now. Best prices are live or last known.
+
+    Positions are valued at `mid`, the middle of the last sound book: both sides there and uncrossed, not wider than
+    SOUND_BPS_MAX, and not further than that from a fresh trade. One mad quote moves neither equity nor its peak.
+    """
 
     __slots__ = (
         "_book",
@@ -87,6 +126,7 @@ class SymbolPicture:
         "is_live",
         "last_trade",
         "mid",
+        "stale_until_ns",
         "symbol",
         "trade_at_ns",
     )
@@ -98,6 +138,7 @@ class SymbolPicture:
         self.ask: Price | None = None
         self.mid: Price | None = None
         self.book_at_ns = 0
+        self.stale_until_ns = 0
         self.last_trade: Price | None = None
         self.trade_at_ns = 0
         self.candles = {bar_s: Candles(bar_s) for bar_s in bar_lengths_s}
@@ -108,9 +149,30 @@ class SymbolPicture:
         self._book = book
         self.bid = _price(book, book.bids[0]) if book.bids else None
         self.ask = _price(book, book.asks[0]) if book.asks else None
-        self.mid = _middle(self.bid, self.ask)
         self.book_at_ns = at_ns
         self.is_live = bool(book.bids and book.asks and book.bids[0][0] < book.asks[0][0])
+        if self.is_live:
+            self.mid = self._sound_middle(at_ns) or self.mid
+            for candles in self.candles.values():
+                candles.find(at_ns)
+
+    def _sound_middle(self, at_ns: int) -> Price | None:
+        assert self.bid is not None and self.ask is not None  # noqa: PT018 - a live book has both
+        if self.ask.bps_from(self.bid) > SOUND_BPS_MAX:
+            return None
+        middle, paid = middle_of(self.bid, self.ask), self.fresh_trade(at_ns)
+        is_near = paid is None or middle.bps_from(paid).copy_abs() <= SOUND_BPS_MAX
+        return middle if is_near else None
+
+    def fresh_trade(self, at_ns: int) -> Price | None:
+        """Price of the last trade, where it is not older than TRADE_FRESH_NS."""
+        return self.last_trade if at_ns - self.trade_at_ns <= TRADE_FRESH_NS else None
+
+    @property
+    def last_close(self) -> Price | None:
+        """Close of the last complete bar of the shortest candles; None while they are cold."""
+        closes = self.candles[min(self.candles)].closes if self.candles else ()
+        return Price(closes[-1]) if closes else None
 
     def take_trade(self, trade: TradeSeen, at_ns: int) -> None:
         """A public trade."""
@@ -126,9 +188,11 @@ class SymbolPicture:
             candles.seed(history.bars)
             candles.pass_time(at_ns)
 
-    def lose(self) -> None:
-        """The feed is gone; the old book is kept for valuation alone."""
+    def lose(self, since_ns: int) -> None:
+        """Nothing was heard since then; the old book is kept for valuation alone."""
         self.is_live = False
+        for candles in self.candles.values():
+            candles.lose(since_ns)
 
     def pass_time(self, at_ns: int) -> None:
         """Close the bars that ended."""
@@ -166,9 +230,8 @@ class SymbolPicture:
         return tuple((_price(book, level), _qty(book, level)) for level in levels)
 
 
-def _middle(bid: Price | None, ask: Price | None) -> Price | None:
-    if bid is None or ask is None:
-        return None
+def middle_of(bid: Price, ask: Price) -> Price:
+    """The price half-way between the best two."""
     return Price(MONEY.divide(MONEY.add(bid.usd_per_coin, ask.usd_per_coin), Decimal(2)))
 
 
@@ -183,12 +246,13 @@ def _qty(book: BookChanged, level: Level) -> Qty:
 class Market:
     """The pictures of all symbols in use, and what is known of the venue as a whole."""
 
-    __slots__ = ("_of_base", "clock_error_ns", "clock_offset_ns", "pictures", "system_status")
+    __slots__ = ("_of_base", "clock_at_ns", "clock_error_ns", "clock_offset_ns", "pictures", "system_status")
 
     def __init__(self, bars_of: dict[Symbol, tuple[int, ...]]) -> None:
         self.pictures = {symbol: SymbolPicture(symbol, bars) for symbol, bars in bars_of.items()}
         self._of_base = {symbol.removesuffix("/USD"): picture for symbol, picture in self.pictures.items()}
         self.system_status = "unknown"
+        self.clock_at_ns: int | None = None
         self.clock_offset_ns = 0
         self.clock_error_ns = 0
 

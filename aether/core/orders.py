@@ -33,6 +33,7 @@ class OrderState(StrEnum):
     IN_FLIGHT = "in_flight"  # committed, perhaps sent, not answered
     UNRESOLVED = "unresolved"  # sent, the answer lost: counts at its worst case until evidence comes
     OPEN = "open"
+    NEVER_LIVED = "never_lived"  # refused, or absent from every view: it counts for nothing until the venue shows it
     DONE = "done"
 
 
@@ -68,7 +69,7 @@ TRANSITIONS: Mapping[OrderState, Mapping[Event, OrderState]] = MappingProxyType(
                 Event.OPENED: OrderState.OPEN,
                 Event.FILLED: OrderState.OPEN,
                 Event.ENDED: OrderState.DONE,
-                Event.REFUSED: OrderState.DONE,
+                Event.REFUSED: OrderState.NEVER_LIVED,
                 Event.ANSWER_LOST: OrderState.UNRESOLVED,
             },
         ),
@@ -79,15 +80,29 @@ TRANSITIONS: Mapping[OrderState, Mapping[Event, OrderState]] = MappingProxyType(
                 Event.OPENED: OrderState.OPEN,
                 Event.FILLED: OrderState.OPEN,
                 Event.ENDED: OrderState.DONE,
-                Event.REFUSED: OrderState.DONE,
-                Event.ABSENT: OrderState.DONE,
+                Event.REFUSED: OrderState.NEVER_LIVED,
+                Event.ABSENT: OrderState.NEVER_LIVED,
             },
         ),
         OrderState.OPEN: _row(
             OrderState.OPEN,
             {Event.ACCEPTED: OrderState.OPEN, Event.FILLED: OrderState.OPEN, Event.ENDED: OrderState.DONE},
         ),
-        OrderState.DONE: _row(OrderState.DONE, {Event.ACCEPTED: OrderState.DONE, Event.FILLED: OrderState.DONE}),
+        # Our proof was wrong: the order lives, and counts at its worst case again.
+        OrderState.NEVER_LIVED: _row(
+            OrderState.NEVER_LIVED,
+            {
+                Event.ACCEPTED: OrderState.OPEN,
+                Event.OPENED: OrderState.OPEN,
+                Event.FILLED: OrderState.OPEN,
+                Event.ENDED: OrderState.DONE,
+            },
+        ),
+        # An end that did not say how much was filled is told once more by the view that knows.
+        OrderState.DONE: _row(
+            OrderState.DONE,
+            {Event.ACCEPTED: OrderState.DONE, Event.FILLED: OrderState.DONE, Event.ENDED: OrderState.DONE},
+        ),
     }
 )
 
@@ -109,7 +124,11 @@ _EVENT_OF: Mapping[type[Fact], Event] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One of our orders, folded from its facts."""
+    """One of our orders, folded from its facts.
+
+    `told_cum_qty` is the total that its end told, None before that and where the end did not say. `cancels` counts the
+    requests that could be sent; one asked for before the venue has named the order is sent when it has.
+    """
 
     submitted: OrderSubmitted
     submitted_ns: int
@@ -117,7 +136,7 @@ class Order:
     order_id: str | None = None
     filled: Qty = NO_QTY
     cost: Usd = NO_USD
-    told_cum_qty: Qty = NO_QTY
+    told_cum_qty: Qty | None = None
     ended: str = ""
     cancel_asked_ns: int | None = None
     cancels: int = 0
@@ -139,8 +158,8 @@ class Order:
 
     @property
     def is_settled(self) -> bool:
-        """Ended, and every fill that the venue counted is booked."""
-        return self.state is OrderState.DONE and self.filled >= self.told_cum_qty
+        """Never lived, or ended with every fill booked that the venue counted."""
+        return self.state is OrderState.NEVER_LIVED or (self.state is OrderState.DONE and not self.outstanding)
 
     @property
     def is_full(self) -> bool:
@@ -150,7 +169,9 @@ class Order:
     @property
     def outstanding(self) -> Qty:
         """Coins that may still be executed, as far as we can prove: the worst case."""
-        if self.state is OrderState.DONE:
+        if self.state is OrderState.NEVER_LIVED:
+            return NO_QTY
+        if self.state is OrderState.DONE and self.told_cum_qty is not None:
             return self.told_cum_qty.less(self.filled)
         return self.submitted.qty.less(self.filled)
 
@@ -164,8 +185,13 @@ class Order:
 
     @property
     def average_price(self) -> Price | None:
-        """Cost over coins of what has been filled."""
-        return Price(MONEY.divide(self.cost.amount, self.filled.coins)) if self.filled else None
+        """Cost over coins of what has been filled; None where the venue booked dust at no cost at all."""
+        return Price(MONEY.divide(self.cost.amount, self.filled.coins)) if self.cost.amount > 0 else None
+
+    @property
+    def waits_for_cancel(self) -> bool:
+        """Its cancel was asked for before the venue had named it, and can be sent now."""
+        return self.state is OrderState.OPEN and self.cancel_asked_ns is not None and self.cancels == 0
 
     def allows(self, event: Event) -> bool:
         """The table has this move from the present state."""
@@ -179,14 +205,15 @@ class Order:
         moved = replace(self, state=TRANSITIONS[self.state][event])
         match fact:
             case OrderAccepted(order_id=order_id) | OrderOpened(order_id=order_id):
-                return replace(moved, order_id=order_id)
+                return replace(moved, order_id=order_id, ended=_ended_in(moved))
             case OrderFilled(order_id=order_id, qty=qty, cost=cost):
-                return replace(moved, order_id=order_id, filled=self.filled + qty, cost=self.cost + cost)
+                booked = replace(moved, order_id=order_id, ended=_ended_in(moved))
+                return replace(booked, filled=self.filled + qty, cost=self.cost + cost)
             case OrderEnded():
-                # A cancelled or filled order tells its total; a fill it counts and we lack is still to come.
-                told = fact.cum_qty or NO_QTY
+                # A fill that the told total counts and we lack is still to come.
+                told = fact.cum_qty
                 if fact.status is VenueStatus.FILLED:
-                    told = max(told, self.submitted.qty)
+                    told = max(told or NO_QTY, self.submitted.qty)
                 return replace(
                     moved, order_id=fact.order_id or self.order_id, told_cum_qty=told, ended=fact.status.value
                 )
@@ -195,6 +222,10 @@ class Order:
             case OrderAbsent():
                 return replace(moved, ended="absent")
             case CancelRequested():
-                return replace(moved, cancel_asked_ns=at_ns, cancels=self.cancels + 1)
+                return replace(moved, cancel_asked_ns=at_ns, cancels=self.cancels + (self.order_id is not None))
             case _:
                 return moved
+
+
+def _ended_in(order: Order) -> str:
+    return "" if order.state is OrderState.OPEN else order.ended

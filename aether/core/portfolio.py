@@ -1,4 +1,4 @@
-"""Holdings, average cost and profit: from fills alone, exactly as the venue booked them."""
+"""Holdings, average cost and profit: from fills, exactly as the venue booked them, and what people accepted beside."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import reduce
 
-from aether.domain.facts import OrderFilled
+from aether.domain.facts import DifferenceAccepted, OrderFilled
 from aether.domain.instruments import Side
 from aether.domain.orders import AssetBalance
-from aether.domain.values import MONEY, NO_QTY, NO_USD, ZERO, Price, Qty, Symbol, Usd
+from aether.domain.values import MONEY, NO_USD, ZERO, Price, Qty, Symbol, Usd
 
 EXTERNAL = "external"
 USD = "USD"
@@ -19,44 +19,65 @@ _COST_STEP = Decimal("1e-10")
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Coins that a strategy's fills left it with. `cost` is with fees; `realised` is net of them."""
+    """Coins that a strategy's fills left it with. `cost` is with fees; `realised` is net of them.
+
+    `coins` and `cost` are negative together where more was sold than bought: people may sell what a strategy holds, and
+    then EXTERNAL owes it, so that all positions of a symbol still add up to what was traded.
+    """
 
     strategy: str
     symbol: Symbol
-    qty: Qty = NO_QTY
+    coins: Decimal = ZERO
     cost: Usd = NO_USD
     realised: Usd = NO_USD
     fees: Usd = NO_USD
 
     @property
+    def qty(self) -> Qty:
+        """What can be sold of it: nothing where it is owed."""
+        return Qty(max(ZERO, self.coins))
+
+    @property
     def average_cost(self) -> Price | None:
-        """Dollars a coin, fees included."""
-        return Price(MONEY.divide(self.cost.amount, self.qty.coins)) if self.qty and self.cost.amount > 0 else None
+        """Dollars a coin, fees included; of what is owed, dollars a coin that its sale brought."""
+        if not self.coins or MONEY.multiply(self.cost.amount, self.coins) <= 0:
+            return None
+        return Price(MONEY.divide(self.cost.amount, self.coins))
 
     def value_at(self, price: Price) -> Usd:
-        """Notional at a price."""
-        return price.times(self.qty)
+        """Notional at a price; negative where it is owed."""
+        return Usd(MONEY.multiply(price.usd_per_coin, self.coins))
 
     def after(self, fill: OrderFilled, base: str) -> Position:
-        """This position with one fill booked. Coins sold beyond what is held (an EXTERNAL sale) cost nothing."""
-        fee_usd = Usd(_fees_in(USD, fill))
-        fee_coins = Qty(max(ZERO, _fees_in(base, fill)))
-        fees = self.fees + fee_usd
-        if fill.side is Side.BUY:
-            return replace(
-                self, qty=self.qty + fill.qty.less(fee_coins), cost=self.cost + fill.cost + fee_usd, fees=fees
-            )
-        sold = min(self.qty, fill.qty + fee_coins)
-        # What leaves and what stays add up to the cost exactly, so profit loses no cent to this rounding.
-        share = MONEY.divide(MONEY.multiply(self.cost.amount, sold.coins), self.qty.coins) if self.qty else ZERO
-        leaving = Usd(share.quantize(_COST_STEP, ROUND_HALF_EVEN, MONEY)) if sold < self.qty else self.cost
+        """This position with one fill booked. Profit and cost move by the fill's dollars, to the last digit."""
+        sign = Decimal(1 if fill.side is Side.BUY else -1)
+        fee = Usd(_fees_in(USD, fill))
+        moved = MONEY.subtract(MONEY.multiply(sign, fill.qty.coins), _fees_in(base, fill))
+        paid = fill.cost.scaled(sign) + fee
+        coins = MONEY.add(self.coins, moved)
+        cost = self._cost_after(coins, moved, paid)
         return replace(
             self,
-            qty=self.qty - sold,
-            cost=self.cost - leaving,
-            realised=self.realised + fill.cost - fee_usd - leaving,
-            fees=fees,
+            coins=coins,
+            cost=cost,
+            realised=self.realised + cost - self.cost - paid,
+            fees=self.fees + fee,
         )
+
+    def _cost_after(self, coins: Decimal, moved: Decimal, paid: Usd) -> Usd:
+        """Cost of what is held when the fill has moved so many coins for what was paid, both signed."""
+        if not coins:
+            return NO_USD
+        if MONEY.multiply(self.coins, moved) >= 0:  # more of the same
+            return self.cost + paid
+        if MONEY.multiply(self.coins, coins) > 0:  # less of it: the cost shrinks in proportion
+            return _share(self.cost, coins, self.coins)
+        return _share(paid, coins, moved)  # through zero: what is left over was opened by this fill
+
+
+def _share(whole: Usd, part: Decimal, of: Decimal) -> Usd:
+    share = MONEY.divide(MONEY.multiply(whole.amount, part), of)
+    return Usd(share.quantize(_COST_STEP, ROUND_HALF_EVEN, MONEY))
 
 
 def _fees_in(asset: str, fill: OrderFilled) -> Decimal:
@@ -89,6 +110,10 @@ class Portfolio:
         if fill.symbol is not None:
             key = (fill.strategy or EXTERNAL, fill.symbol)
             self.positions[key] = self.positions.get(key, Position(*key)).after(fill, base)
+
+    def accept(self, accepted: DifferenceAccepted) -> None:
+        """Move a balance by what a person took for right: a deposit, a withdrawal, a booking of the venue."""
+        self._move(accepted.asset, accepted.amount)
 
     def _move(self, asset: str, amount: Decimal) -> None:
         self.balances[asset] = MONEY.add(self.balances.get(asset, ZERO), amount)

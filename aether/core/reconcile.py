@@ -101,9 +101,10 @@ def order_fact(ledger: Ledger, report: OrderReport, source: str) -> Fact | None:
 
 
 def _ended_fact(order: Order, report: OrderReport, source: str) -> Fact | None:
-    if not order.allows(Event.ENDED):
-        return None
     told = report.cum_qty
+    tells_total = told is not None or report.status is VenueStatus.FILLED
+    if order.state is OrderState.DONE and (order.told_cum_qty is not None or not tells_total):
+        return None
     if told is not None and told < order.filled:
         return OrderSurprised(order.cl_ord_id, f"ended with {told} filled, {order.filled} are booked")
     return OrderEnded(order.cl_ord_id, report.order_id, report.status, report.reason, told, source)
@@ -160,27 +161,38 @@ def _external_facts(ledger: Ledger, account: AccountSeen) -> Iterator[Fact]:
             seen[report.order_id] = report
     for order_id, report in seen.items():
         if order_id not in ledger.external_orders:
-            yield ExternalOrderSeen(
-                order_id, report.cl_ord_id, report.name, report.side, report.qty, report.limit_price
-            )
+            yield external_order(report)
     for order_id in tuple(ledger.external_orders):
         if order_id not in seen:
             yield ExternalOrderGone(order_id)
 
 
+def external_order(report: OrderReport) -> ExternalOrderSeen:
+    """The fact of a living order that is not ours."""
+    return ExternalOrderSeen(
+        order_id=report.order_id,
+        cl_ord_id=report.cl_ord_id,
+        name=report.name,
+        symbol=report.symbol,
+        side=report.side,
+        qty=report.qty,
+        limit_price=report.limit_price,
+    )
+
+
 def foreign_order(ledger: Ledger, account: AccountSeen) -> str | None:
-    """Client order id of an open order that bears this journal's mark and is not in it.
+    """Client order id, in any view of the account, that bears this journal's mark and is not in it.
 
     Another daemon runs on a copy of this journal, or the journal is older than the account: either way, stop.
     """
-    return next((report.cl_ord_id for report in account.open_orders if is_foreign(ledger, report)), None)
+    ordered = (report.cl_ord_id for report in (*account.open_orders, *account.closed_orders))
+    names = (*ordered, *(fill.cl_ord_id for fill in account.fills), *account.live_cl_ord_ids)
+    return next((name for name in names if is_foreign(ledger, name)), None)
 
 
-def is_foreign(ledger: Ledger, report: OrderReport) -> bool:
-    """A living order bears this journal's mark and is not in it."""
-    is_marked = run_of_cl_ord_id(report.cl_ord_id, ledger.tag) is not None
-    is_ours = ledger.order(report.cl_ord_id, report.order_id) is not None
-    return is_marked and not is_ours and not report.status.is_terminal
+def is_foreign(ledger: Ledger, cl_ord_id: str | None) -> bool:
+    """The id bears this journal's mark, and no order of this journal ever had it: living, ended or long forgotten."""
+    return run_of_cl_ord_id(cl_ord_id, ledger.tag) is not None and cl_ord_id not in ledger.cl_ord_ids
 
 
 def mismatches(ledger: Ledger, account: AccountSeen) -> tuple[Mismatch, ...]:

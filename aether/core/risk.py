@@ -12,6 +12,7 @@ from decimal import Decimal
 from functools import reduce
 
 from aether.core.intents import OrderIntent
+from aether.core.market import middle_of
 from aether.core.policy import RiskLimits, SizingPolicy
 from aether.domain.facts import Allowance, CostEstimate, QuoteSeen
 from aether.domain.instruments import Instrument, Side
@@ -23,7 +24,7 @@ class RiskView:
     """Account and market as one decision sees them. Money in USD, ages by our own clock.
 
     `exposure_*` hold positions and what buys in flight, open or unresolved may still add. `holding_free` are the
-    strategy's coins that no open sell has promised.
+    strategy's coins that no open sell has promised. `quote.last_trade` is there only while it is fresh.
     """
 
     at_ns: int
@@ -40,6 +41,7 @@ class RiskView:
     holding_free: Qty
     account_as_of_ns: int
     quote: QuoteSeen
+    last_close: Price | None
     costs: CostEstimate
     fee_bps_worst: Decimal
     volatility_bps: Bps
@@ -102,16 +104,16 @@ def tight_spread(intent: OrderIntent, view: RiskView) -> Allowance:
 
 
 def price_collar(intent: OrderIntent, view: RiskView) -> Allowance:
-    """The limit price is near both references: the middle of the book, and the last trade where there is one."""
+    """The limit price is near two references: the middle of the book, and a fresh trade or else the last close."""
     quote, collar = view.quote, view.limits.collar_bps
-    references = [_middle(quote), *([quote.last_trade] if quote.last_trade is not None else [])]
+    second, name = (quote.last_trade, "last trade") if quote.last_trade is not None else (view.last_close, "last close")
+    if second is None:
+        because = "no fresh trade and no close beside the middle of the book"
+        return _gate("price_collar", intent, "risk_collar", passes=False, because=because)
+    references = middle_of(quote.bid, quote.ask), second
     furthest = max(intent.limit_price.bps_from(reference).copy_abs() for reference in references)
-    because = f"limit price is {furthest:.2f} bps from the references, at most {collar}"
+    because = f"limit price is {furthest:.2f} bps from the middle and the {name}, at most {collar}"
     return _gate("price_collar", intent, "risk_collar", passes=furthest <= collar, because=because)
-
-
-def _middle(quote: QuoteSeen) -> Price:
-    return Price(MONEY.divide(MONEY.add(quote.bid.usd_per_coin, quote.ask.usd_per_coin), Decimal(2)))
 
 
 def account_fresh(intent: OrderIntent, view: RiskView) -> Allowance:
@@ -216,8 +218,11 @@ def edge_over_cost(intent: OrderIntent, view: RiskView) -> Allowance:
 
 def holding_room(intent: OrderIntent, view: RiskView) -> Allowance:
     """Only what the strategy holds and has not promised can be sold."""
-    room = intent.limit_price.times(view.holding_free)
-    return _room("holding_room", "risk_holding", room, f"{view.holding_free} coins free to sell")
+    free, because = view.holding_free, f"{view.holding_free} coins free to sell"
+    if intent.wanted_qty <= free:
+        return _gate("holding_room", intent, "", passes=True, because=because)
+    # Not rounded: the sizer takes these coins as they are, so that a full exit leaves nothing.
+    return Allowance("holding_room", intent.limit_price.times(free), because, "risk_holding")
 
 
 _ALWAYS: tuple[Check, ...] = (

@@ -51,7 +51,9 @@ def size_order(intent: OrderIntent, view: RiskView) -> SizedOrder | RefusedInten
     allowances = tuple(check(intent, view) for check in CHECKS[intent.side])
     binding = min(allowances, key=lambda allowance: allowance.at_most)
     price = view.instrument.limit_price(intent.side, intent.limit_price)
-    if binding.at_most < intent.wanted:
+    if binding.check == "holding_room" and intent.wanted_qty > view.holding_free:
+        qty = view.holding_free  # coins, not dollars and back: the division could lose a lot
+    elif binding.at_most < intent.wanted:
         qty = min(price.coins_for(binding.at_most), intent.wanted_qty)
     else:
         binding, qty = Allowance(WANTED, intent.wanted, "no check bound"), intent.wanted_qty

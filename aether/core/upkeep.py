@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from aether.core.halts import ALL
+from aether.core.halts import ALL, HoldCause
 from aether.core.orders import Order, OrderState
 from aether.core.reconcile import decidable_ns
 from aether.core.valuation import value
@@ -16,7 +16,8 @@ from aether.domain.values import NANOS_PER_S, Usd
 PEAK_STEP_BPS = 10  # a new peak is written when it is so much higher: the drawdown is known to within this
 LOSS_HALTS = frozenset({"halt_daily_loss", "halt_drawdown"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_IOC_ANSWER_NS = 5 * NANOS_PER_S
+_CANCEL_RETRY_S_MAX = 60
+_CLOCK_FRESH_NS = 120 * NANOS_PER_S  # several of the feed's pings unanswered, or its link lost
 _ASK_LOST_NS = 120 * NANOS_PER_S
 
 
@@ -25,20 +26,35 @@ def utc_day(at_ns: int) -> str:
     return (_EPOCH + timedelta(seconds=at_ns // NANOS_PER_S)).strftime("%Y-%m-%d")
 
 
+def doubt_clock(bench: Workbench) -> None:
+    """Hold new orders back once the venue's clock was not heard for long: their deadlines are in its time."""
+    measured_ns = bench.market.clock_at_ns
+    if measured_ns is not None and bench.now_ns - measured_ns > _CLOCK_FRESH_NS:
+        age_s = _CLOCK_FRESH_NS // NANOS_PER_S
+        bench.hold(HoldCause.CLOCK, ALL, f"our clock was not compared with the venue's for {age_s} s")
+
+
 def mark_equity(bench: Workbench) -> None:
-    """Write the day's first equity and each new peak, and halt where a loss limit is reached."""
+    """Write the day's first equity and each new peak, and halt where a loss limit is reached.
+
+    A peak is the lower of two ticks in a row, and a loss counts where both are beyond its limit: a price that stood for
+    one tick alone would be remembered for ever, or stop the trade until people come.
+    """
     ledger, day = bench.ledger, utc_day(bench.now_ns)
     valuation = value(ledger, bench.market) if ledger.account_as_of_ns is not None else None
+    before, bench.equity_before = bench.equity_before, valuation.equity if valuation is not None else None
     if valuation is None:
         return
     equity, mark = valuation.equity, ledger.mark
+    lower = equity if before is None else min(before, equity)
     if mark is None:
         bench.emit(EquityMarked(day, equity, equity, equity))
     elif mark.day != day:
-        bench.emit(EquityMarked(day, equity, equity, max(mark.peak, equity)))
-    elif equity >= mark.peak + mark.peak.bps(PEAK_STEP_BPS):
-        bench.emit(EquityMarked(day, equity, mark.day_start, equity))
-    _halt_on_loss(bench, equity)
+        bench.emit(EquityMarked(day, lower, lower, max(mark.peak, lower)))
+    elif before is not None and lower >= mark.peak + mark.peak.bps(PEAK_STEP_BPS):
+        bench.emit(EquityMarked(day, lower, mark.day_start, lower))
+    if before is not None:
+        _halt_on_loss(bench, max(before, equity))
 
 
 def accept_loss(bench: Workbench) -> None:
@@ -61,23 +77,33 @@ def _halt_on_loss(bench: Workbench, equity: Usd) -> None:
 
 
 def tend_orders(bench: Workbench) -> None:
-    """Cancel what may rest no longer, repeat cancels that were not shown done, ask after what should have ended."""
+    """Cancel what may rest no longer; repeat cancels that were not shown done, and ask after them."""
     policy, now_ns = bench.policy.orders, bench.now_ns
     for order in tuple(bench.ledger.unsettled.values()):
         if order.state is not OrderState.OPEN or order.is_full:
             continue
         age_ns = now_ns - order.submitted_ns
         if order.cancel_asked_ns is not None:
-            if now_ns - order.cancel_asked_ns >= policy.cancel_retry_s * NANOS_PER_S and _may_cancel(bench, order):
+            if now_ns - order.cancel_asked_ns >= _cancel_wait_ns(bench, order) and _may_cancel(bench, order):
                 bench.request_cancel(order.cl_ord_id, "the cancel was not shown done")
+                bench.ask_account(f"the cancel of {order.cl_ord_id} was not shown done")
         elif not bench.may_rest(order):  # it was in flight or unresolved when the halt or the stop came
             if _may_cancel(bench, order):
                 bench.request_cancel(order.cl_ord_id, "halted or stopping")
-        elif order.submitted.time_in_force is TimeInForce.IOC:
-            if age_ns >= _IOC_ANSWER_NS and now_ns >= bench.next_ask_ns and bench.asked_ns is None:
-                bench.ask_account(f"{order.cl_ord_id} should have ended at once")
+        elif _is_ioc(order):
+            continue  # it ends by itself; the account is asked after it
         elif age_ns >= policy.resting_s_max * NANOS_PER_S and _may_cancel(bench, order):
             bench.request_cancel(order.cl_ord_id, f"rested {policy.resting_s_max} s")
+
+
+def _is_ioc(order: Order) -> bool:
+    return order.submitted.time_in_force is TimeInForce.IOC
+
+
+def _cancel_wait_ns(bench: Workbench, order: Order) -> int:
+    """Twice as long for each repeat: what the venue does not show now it may not show for the whole of an outage."""
+    first_s = bench.policy.orders.cancel_retry_s
+    return min(first_s * (1 << max(0, order.cancels - 1)), max(first_s, _CANCEL_RETRY_S_MAX)) * NANOS_PER_S
 
 
 def _may_cancel(bench: Workbench, order: Order) -> bool:
@@ -87,11 +113,13 @@ def _may_cancel(bench: Workbench, order: Order) -> bool:
 
 
 def tend_account(bench: Workbench) -> None:
-    """Look at the account again when it is time: each minute, or sooner while something is unresolved."""
+    """Look at the account again when it is time: each minute, or sooner while something is unresolved.
+
+    Above all while the private stream is down, for then there is no other way to hear what became of an order.
+    """
     if bench.asked_ns is not None and bench.now_ns - bench.asked_ns > _ASK_LOST_NS:
         bench.asked_ns = None
-    is_due = bench.now_ns >= bench.next_ask_ns and bench.asked_ns is None
-    if is_due and bench.stream_live_ns is not None:
+    if bench.now_ns >= bench.next_ask_ns and bench.asked_ns is None:
         bench.next_ask_ns = bench.now_ns + account_interval_ns(bench)
         bench.ask_account("it is time")
 
@@ -104,6 +132,6 @@ def account_interval_ns(bench: Workbench) -> int:
         if order.state is OrderState.UNRESOLVED:
             known_ns = decidable_ns(order, policy, bench.market.clock_error_ns) - bench.market.clock_offset_ns
             interval_ns = min(interval_ns, max(policy.unresolved_retry_s * NANOS_PER_S, known_ns - bench.now_ns))
-        elif order.state is OrderState.DONE or order.is_full:
+        elif order.state is OrderState.DONE or order.is_full or (order.state is OrderState.OPEN and _is_ioc(order)):
             interval_ns = min(interval_ns, policy.unresolved_retry_s * NANOS_PER_S)
     return min(interval_ns, policy.unresolved_retry_s * NANOS_PER_S) if bench.suspects else interval_ns

@@ -51,13 +51,16 @@ def cash_free(ledger: Ledger) -> Usd:
 
 
 def holding_free(ledger: Ledger, strategy: str, symbol: Symbol) -> Qty:
-    """Coins of a strategy that no open sell has promised, and never more than the account has."""
+    """Coins of a strategy that no open sell has promised, ours or of others, and never more than the account has."""
     promised, promised_all = NO_QTY, NO_QTY
     for order in ledger.unsettled.values():
         if order.symbol == symbol and order.side is Side.SELL:
             promised_all += order.outstanding
             if order.submitted.strategy == strategy:
                 promised += order.outstanding
+    for external in ledger.external_orders.values():
+        if external.symbol == symbol and external.side is Side.SELL and external.qty is not None:
+            promised_all += external.qty
     on_account = Qty(max(ZERO, ledger.portfolio.balance(symbol.removesuffix("/USD"))))
     return min(ledger.portfolio.position(strategy, symbol).qty.less(promised), on_account.less(promised_all))
 

@@ -12,7 +12,7 @@ from aether.core.engine import Engine
 from aether.core.halts import ALL
 from aether.core.ledger import Ledger
 from aether.core.market import SymbolPicture
-from aether.core.orders import Order
+from aether.core.orders import Order, OrderState
 from aether.core.portfolio import USD, Position
 from aether.core.valuation import Valuation, cash_free, exposure, value
 from aether.domain.facts import OrderFilled
@@ -259,7 +259,7 @@ def _position(engine: Engine, position: Position) -> PositionView:
     return PositionView(
         strategy=position.strategy,
         symbol=position.symbol,
-        qty=position.qty.coins,
+        qty=position.coins,
         cost_usd=position.cost.amount,
         average_cost_usd=round(average.usd_per_coin, 8) if average else None,
         value_usd=worth.amount if worth else None,
@@ -290,7 +290,7 @@ def _order(order: Order) -> OrderView:
         limit_price_usd=asked.limit_price.usd_per_coin,
         filled_qty=order.filled.coins,
         average_price_usd=round(average.usd_per_coin, 8) if average else None,
-        state=order.state.value,
+        state=(OrderState.DONE if order.state is OrderState.NEVER_LIVED else order.state).value,
         ended=order.ended,
         submitted_ns=order.submitted_ns,
         bound_by=asked.decision.binding,

@@ -23,7 +23,8 @@ from aether.domain.facts import (
     TradingHalted,
 )
 from aether.domain.inputs import Stamped
-from aether.domain.values import NANOS_PER_S, Symbol, UtcNanos
+from aether.domain.instruments import Side
+from aether.domain.values import NANOS_PER_S, Symbol, Usd, UtcNanos
 
 OVERLAP_NS = 120 * NANOS_PER_S  # how far before the last sure moment the account's history is read again
 
@@ -51,6 +52,10 @@ class Workbench:
         # Passing state: rebuilt by each run from its inputs.
         self.signals: dict[tuple[str, Symbol], Signal] = {}
         self.bars_seen: dict[tuple[str, Symbol], int] = {}
+        self.codes_told: dict[tuple[str, Symbol, Side], list[str]] = {}
+        self.refusal_told_ns: dict[tuple[str, Symbol, Side], int] = {}
+        self.equity_before: Usd | None = None
+        self.refused_ns: dict[Symbol, int] = {}
         self.suspects: tuple[Mismatch, ...] = ()
         self.suspected_ns = 0
         self.reconciled_ns: int | None = None
@@ -100,16 +105,16 @@ class Workbench:
             self.emit(HoldEnded(cause.value, scope))
 
     def halt(self, scope: str, code: str, reason: str) -> None:
-        """Halt a scope on the program's own account, once; what rests there is cancelled."""
-        if scope not in self.ledger.halts:
+        """Halt a scope on the program's own account, once for each code; what rests there is cancelled."""
+        if (scope, code) not in self.ledger.halts:
             self.emit(TradingHalted(scope, code, reason, SYSTEM))
-            self.cancel_in_scope(scope, reason)
+        self.cancel_in_scope(scope, reason)
 
     def request_cancel(self, cl_ord_id: str, why: str) -> None:
-        """Cancel an order of ours that the venue has named; safe to repeat."""
+        """Cancel an order of ours, as soon as the venue has named it; safe to repeat."""
         order = self.ledger.orders[cl_ord_id]
+        self.emit(CancelRequested(cl_ord_id, why))
         if order.order_id is not None:
-            self.emit(CancelRequested(cl_ord_id, why))
             self.ask(CancelOrder(cl_ord_id, order.order_id))
 
     def ask_account(self, why: str) -> None:
@@ -132,12 +137,18 @@ class Workbench:
             if order.state is OrderState.OPEN and order.cancel_asked_ns is None and scope in scopes:
                 self.request_cancel(order.cl_ord_id, why)
 
+    def cancel_everything(self, why: str) -> None:
+        """Ask for the cancel of each order that lives or may live; one not found yet is cancelled when it is."""
+        for order in tuple(self.ledger.unsettled.values()):
+            if order.state is not OrderState.DONE and order.cancel_asked_ns is None:
+                self.request_cancel(order.cl_ord_id, why)
+
     def may_rest(self, order: Order) -> bool:
         """No halt covers the order, and no stop is to leave the book empty: it may stay."""
         if self.ledger.is_stopping and self.policy.orders.cancel_on_stop:
             return False
         scopes = covering_scopes(order.symbol, order.submitted.strategy)
-        return not any(scope in self.ledger.halts for scope in scopes)
+        return not self.ledger.halts_of(*scopes)
 
 
 def scopes_of(policy: Policy) -> frozenset[str]:

@@ -23,6 +23,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         # risk: what an intent may be
         "risk_halted": "trading is halted in this scope until people resume it",
         "risk_held": "new risk is on hold until the cause named ends by itself",
+        "risk_difference": "the account differs from the journal; nothing new until it agrees or a person accepts it",
         "risk_strategy_paused": "the strategy raised or answered nonsense and is paused",
         "risk_pair_status": "Kraken's status of the pair allows no new order",
         "risk_quote_stale": "the quote is older than risk.quote_age_ms_max",
@@ -63,7 +64,8 @@ CODES: Mapping[str, str] = MappingProxyType(
         "halt_daily_loss": "the daily loss limit was reached",
         "halt_drawdown": "the drawdown limit was reached",
         "halt_foreign_order": "an order bears this journal's mark and is not in it: a second daemon, or an old journal",
-        "halt_contract_broken": "the venue filled an order worse or larger than asked",
+        "halt_contract_broken": "the venue filled an order worse or larger than asked, or one it had refused",
+        "halt_auth": "Kraken refused our key, signature, nonce or permission for an order",
         "halt_crash_loop": "too many starts in a short time",
         # authority
         "authority_role": "this role may not give this command",

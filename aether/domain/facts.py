@@ -14,7 +14,7 @@ from aether.domain.actors import Actor
 from aether.domain.inputs import Command
 from aether.domain.instruments import Instrument, Side
 from aether.domain.orders import AssetAmount, AssetBalance, Liquidity, OrderType, TimeInForce, VenueStatus
-from aether.domain.values import Bps, Price, Qty, Symbol, Usd, UtcNanos
+from aether.domain.values import MONEY, Bps, Price, Qty, Symbol, Usd, UtcNanos
 
 # --- decisions --------------------------------------------------------------------------------------------------
 
@@ -254,6 +254,7 @@ class ExternalOrderSeen:
     order_id: str
     cl_ord_id: str | None
     name: str
+    symbol: Symbol | None
     side: Side | None
     qty: Qty | None
     limit_price: Price | None
@@ -276,6 +277,29 @@ class DifferenceFound:
     expected: Decimal
     seen: Decimal
     what: str
+
+    @property
+    def amount(self) -> Decimal:
+        """What the venue has more than our sums, signed; fills that both book do not change it."""
+        return MONEY.subtract(self.seen, self.expected)
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceEnded:
+    """The venue's balance of an asset is what the journal's sums say again, by itself."""
+
+    VERSION: ClassVar[int] = 1
+    asset: str
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceAccepted:
+    """A person took a difference for right: the sums move by `amount` of `asset` (signed), and no position does."""
+
+    VERSION: ClassVar[int] = 1
+    asset: str
+    amount: Decimal
+    actor: Actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +375,7 @@ class TradingHalted:
 
 @dataclass(frozen=True, slots=True)
 class TradingResumed:
-    """People ended a halt."""
+    """People ended every halt of this scope."""
 
     VERSION: ClassVar[int] = 1
     scope: str
@@ -442,6 +466,8 @@ Fact: TypeAlias = (
     | ExternalOrderSeen
     | ExternalOrderGone
     | DifferenceFound
+    | DifferenceEnded
+    | DifferenceAccepted
     | Reconciled
     | InstrumentAdopted
     | FeesAdopted

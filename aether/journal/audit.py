@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from aether.domain.errors import JournalBroken
-from aether.domain.facts import AccountOpened, Fact, Numbered, OrderFilled, Reconciled, RunStarted
+from aether.domain.facts import AccountOpened, DifferenceAccepted, Fact, Numbered, OrderFilled, Reconciled, RunStarted
 from aether.domain.instruments import Side
 from aether.domain.orders import AssetAmount, AssetBalance
 from aether.domain.values import MONEY, ZERO, plain
@@ -22,7 +22,8 @@ class VerifyReport:
     """What a look through a whole journal found.
 
     `rows` and `runs` count what is good, up to the first bad row. `sums` is, for each asset, what the account opened
-    with plus all fills and their fees, exactly. `tail_hash` stands for all rows: kept elsewhere, it proves them later.
+    with plus all fills, their fees and accepted differences, exactly. `tail_hash` stands for all rows: kept elsewhere,
+    it proves them later.
     """
 
     ok: bool
@@ -117,6 +118,8 @@ class _Tally:
                 self.runs += 1
             case AccountOpened(balances=balances):
                 self.sums = {balance.asset: balance.total for balance in balances}
+            case DifferenceAccepted(asset=asset, amount=amount):
+                self._add(asset, amount)
             case OrderFilled() as fill:
                 self._add_fill(fill, numbered.seq)
             case Reconciled(balances=balances):

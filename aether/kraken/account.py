@@ -19,7 +19,7 @@ from aether.domain.orders import AssetAmount, AssetBalance, Execution, Liquidity
 from aether.domain.spot_gate import SpotGate
 from aether.domain.values import BPS, Price, Qty, Symbol, Usd
 from aether.kraken.listings import AssetNames
-from aether.kraken.shapes import ABSENT, Raw, is_there
+from aether.kraken.shapes import ABSENT, Raw, Whole, is_there
 from aether.kraken.strict_json import Unreadable, decode, exact, not_negative, positive, printable, seconds_to_nanos
 
 UNKNOWN_ASSET = "UNKNOWN"
@@ -53,6 +53,7 @@ class _OrderShape(msgspec.Struct):
     closetm: Raw = ABSENT
     cl_ord_id: str | None = None
     reason: str | None = None
+    margin: Raw = ABSENT
 
 
 class _TradeShape(msgspec.Struct):
@@ -66,6 +67,9 @@ class _TradeShape(msgspec.Struct):
     vol: Raw
     maker: bool = False
     leverage: str | None = None
+    margin: Raw = ABSENT
+    posstatus: str | None = None
+    position_status: str | None = None
     cl_ord_id: str | None = None
 
 
@@ -75,12 +79,12 @@ class _OpenShape(msgspec.Struct):
 
 class _ClosedShape(msgspec.Struct):
     closed: dict[str, _OrderShape]
-    count: int = 0
+    count: Whole | None = None
 
 
 class _TradesShape(msgspec.Struct):
     trades: dict[str, _TradeShape]
-    count: int = 0
+    count: Whole | None = None
 
 
 class _BalanceShape(msgspec.Struct):
@@ -112,20 +116,20 @@ _TOKEN = msgspec.json.Decoder(_TokenShape)
 
 @dataclass(frozen=True, slots=True)
 class OrdersPage:
-    """Orders of one answer; `rows` is what the page held and `count` what there is in all."""
+    """Orders of one answer; `rows` is what the page held and `count` what there is in all, None where not told."""
 
     orders: tuple[OrderReport, ...]
     rows: int
-    count: int
+    count: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class TradesPage:
-    """Trades of one answer; `rows` is what the page held and `count` what there is in all."""
+    """Trades of one answer; `rows` is what the page held and `count` what there is in all, None where not told."""
 
     trades: tuple[Execution, ...]
     rows: int
-    count: int
+    count: int | None
 
 
 def read_open_orders(result: Raw | bytes, gate: SpotGate) -> tuple[OrderReport, ...]:
@@ -207,7 +211,7 @@ def _order(order_id: str, row: _OrderShape, gate: SpotGate) -> OrderReport:
         order_id=order_id,
         cl_ord_id=row.cl_ord_id or None,
         name=descr.pair,
-        symbol=_symbol(descr.pair, descr.leverage, gate),
+        symbol=None if _is_margin(descr.leverage, row.margin) else _symbol(descr.pair, gate),
         side=Side(descr.type) if descr.type in ("buy", "sell") else None,
         qty=Qty(not_negative(row.vol, "vol")),
         limit_price=Price(price) if price else None,
@@ -221,25 +225,40 @@ def _order(order_id: str, row: _OrderShape, gate: SpotGate) -> OrderReport:
 def _execution(exec_id: str, row: _TradeShape, gate: SpotGate) -> Execution:
     if row.type not in ("buy", "sell"):
         raise Unreadable(f"type: {printable(row.type)!r} is no side")
-    listed = gate.admit(row.pair)
+    listed = _symbol(row.pair, gate)
+    is_margin = _is_margin(row.leverage, row.margin) or bool(row.posstatus or row.position_status)
     return Execution(
         exec_id=exec_id,
         order_id=row.ordertxid,
         cl_ord_id=row.cl_ord_id or None,
         name=row.pair,
-        symbol=_symbol(row.pair, row.leverage, gate),
+        symbol=None if is_margin else listed,
         side=Side(row.type),
         qty=Qty(positive(row.vol, "vol")),
         price=Price(positive(row.price, "price")),
         cost=Usd(not_negative(row.cost, "cost")),
         # A trade record's fee is in the quote asset; of a pair that is not ours we do not know which that is.
-        fees=(AssetAmount("USD" if isinstance(listed, str) else UNKNOWN_ASSET, exact(row.fee, "fee")),),
+        fees=(AssetAmount("USD" if listed is not None else UNKNOWN_ASSET, exact(row.fee, "fee")),),
         liquidity=Liquidity.MAKER if row.maker else Liquidity.TAKER,
         venue_ns=seconds_to_nanos(row.time, "time"),
     )
 
 
-def _symbol(name: str, leverage: str | None, gate: SpotGate) -> Symbol | None:
-    """The symbol, unless the order is one of margin: those are never ours."""
+def _symbol(name: str, gate: SpotGate) -> Symbol | None:
     admitted = gate.admit(name)
-    return admitted if isinstance(admitted, str) and (leverage or "") in _NO_LEVERAGE else None
+    return admitted if isinstance(admitted, str) else None
+
+
+def _is_margin(leverage: str | None, margin: Raw) -> bool:
+    """Whether a record is of margin, by either field: orders and trades of margin are never ours.
+
+    `margin` is a truth value in orders and an amount in trades; a word that is neither counts as margin.
+    """
+    if (leverage or "") not in _NO_LEVERAGE:
+        return True
+    if not is_there(margin) or bytes(margin) == b"false":
+        return False
+    try:
+        return exact(margin, "margin") != 0
+    except Unreadable:
+        return True

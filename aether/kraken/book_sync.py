@@ -11,15 +11,16 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Literal
 from zlib import crc32
 
 from aether.domain.inputs import BookChanged, Level
 from aether.domain.values import MONEY, Symbol
 from aether.kraken.messages import BookMessage, LevelToken
-from aether.kraken.strict_json import Unreadable, not_negative
+from aether.kraken.strict_json import INT64_MAX, Unreadable, not_negative
 
 CHECKSUM_LEVELS = 10
-_PLAIN_CHARACTERS_MAX = 40
+_PLAIN_CHARACTERS_MAX = 18  # as many digits surely fit 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class BookBroken:
     """This book cannot be believed and was dropped; ask for a new snapshot of this symbol alone."""
 
     symbol: Symbol
+    kind: Literal["checksum", "crossed", "unreadable"]
     why: str
 
 
@@ -73,13 +75,13 @@ class BookSync:
             self._set_levels(self._bids, message.bids)
             self._set_levels(self._asks, message.asks)
         except Unreadable as error:
-            return self._broken(str(error))
+            return self._broken("unreadable", str(error))
         if self._bids.is_top_changed or self._asks.is_top_changed or message.is_snapshot:
             self._checksum = crc32(self._bids.top_digits(), crc32(self._asks.top_digits()))
         if self._checksum != message.checksum:
-            return self._broken(f"checksum {self._checksum}, Kraken says {message.checksum}")
+            return self._broken("checksum", f"checksum {self._checksum}, Kraken says {message.checksum}")
         if self._is_crossed():
-            return self._broken("best bid is not below best ask")
+            return self._broken("crossed", "best bid is not below best ask")
         return self.top(CHECKSUM_LEVELS)
 
     def top(self, levels: int) -> BookChanged:
@@ -100,9 +102,9 @@ class BookSync:
         bids, asks = self._bids.best(1), self._asks.best(1)
         return bool(bids) and bool(asks) and bids[0][0] >= asks[0][0]
 
-    def _broken(self, why: str) -> BookBroken:
+    def _broken(self, kind: Literal["checksum", "crossed", "unreadable"], why: str) -> BookBroken:
         self.drop()
-        return BookBroken(self.symbol, why)
+        return BookBroken(self.symbol, kind, why)
 
 
 class _BookSide:
@@ -179,9 +181,11 @@ def _whole(token: bytes, decimals: int) -> int:
 
 
 def _whole_of_other_text(token: bytes, decimals: int) -> int:
-    """As `_whole`, for fewer digits than the pair has, or an exponent: neither was seen in books, both are numbers."""
+    """As `_whole`, for long numbers, fewer digits than the pair has, or an exponent. Beyond 64 bits is unreadable."""
     steps = not_negative(token, "level").scaleb(decimals, MONEY)
     whole = steps.to_integral_value()
     if steps != whole:
         raise Unreadable(f"level: more than the {decimals} decimals of the pair")
+    if whole > INT64_MAX:
+        raise Unreadable("level: beyond 64 bits")
     return int(whole)

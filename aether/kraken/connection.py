@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
+from types import SimpleNamespace
 from typing import Literal, Protocol
 
 import aiohttp
@@ -124,11 +125,21 @@ class Connector:
 
     async def keep_connected(self, url: str, listener: Listener) -> None:
         """Connect to `url` again and again. Ends only by cancellation, or by a defect of the listener."""
+        async with self._session_without_redirects() as session:
+            await self._keep_connected(session, url, listener)
+
+    def _session_without_redirects(self) -> aiohttp.ClientSession:
+        """The same connections; a token must not follow a redirect to another address."""
+        tracing = aiohttp.TraceConfig()
+        tracing.on_request_redirect.append(_refuse_redirect)
+        return aiohttp.ClientSession(connector=self._session.connector, connector_owner=False, trace_configs=[tracing])
+
+    async def _keep_connected(self, session: aiohttp.ClientSession, url: str, listener: Listener) -> None:
         failures = 0
         while True:
             await self._budget.take()
             began_ns = self._clock.monotonic_ns()
-            end = await self._one_life(url, listener)
+            end = await self._one_life(session, url, listener)
             listener.lost(end.why)
             if self._counters is not None:
                 self._counters.reconnected()
@@ -136,10 +147,10 @@ class Connector:
             failures = 0 if lived_s >= self._times.settled_s else failures + 1
             await asyncio.sleep(max(end.wait_s, self._backoff_s(failures)))
 
-    async def _one_life(self, url: str, listener: Listener) -> _End:
+    async def _one_life(self, session: aiohttp.ClientSession, url: str, listener: Listener) -> _End:
         try:
             await listener.prepare()
-            return await self._connect_and_hear(url, listener)
+            return await self._connect_and_hear(session, url, listener)
         except VenueUnavailable as error:
             return _End(str(error), error.retry_after_s)
         except VenueRefused as error:
@@ -147,9 +158,9 @@ class Connector:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return _End(f"{type(error).__name__}: {error}")
 
-    async def _connect_and_hear(self, url: str, listener: Listener) -> _End:
+    async def _connect_and_hear(self, session: aiohttp.ClientSession, url: str, listener: Listener) -> _End:
         async with asyncio.timeout(self._times.connect_s):
-            socket = await self._session.ws_connect(
+            socket = await session.ws_connect(
                 url, max_msg_size=FRAME_BYTES_MAX, decode_text=False, headers={"User-Agent": USER_AGENT}
             )
         try:
@@ -218,6 +229,13 @@ class _Link:
 
     async def _send(self, frame: bytes) -> None:
         await self._socket.send_frame(frame, aiohttp.WSMsgType.TEXT)
+
+
+async def _refuse_redirect(
+    _session: aiohttp.ClientSession, _context: SimpleNamespace, told: aiohttp.TraceRequestRedirectParams
+) -> None:
+    told.response.close()
+    raise aiohttp.ClientConnectionError(f"redirected with HTTP {told.response.status}")
 
 
 class Pinger:

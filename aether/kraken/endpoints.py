@@ -1,8 +1,8 @@
 """The list of REST endpoints that this program may call. What is not on it cannot be expressed.
 
-There is no funding, withdrawal, earn, margin or futures endpoint here, and none that changes the account but by placing
-or cancelling spot orders. Names and costs: Kraken docs, Spot REST API and Spot REST rate limits; where the documents
-differ on a cost, the higher one stands.
+There is no funding, withdrawal, earn, margin or futures endpoint here, and none that changes the account but by
+cancelling orders: orders are placed over the private socket alone. Names and costs: Kraken docs, Spot REST API and Spot
+REST rate limits; where the documents differ on a cost, the higher one stands.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from enum import Enum
 class EndpointRules:
     """How an endpoint is called.
 
-    `counter_cost` is in points of the key's REST counter (public ones have none). `may_repeat` is False where a second
-    call could do a thing twice: without a proper answer the outcome is unknown.
+    `counter_cost` is in points of the key's REST counter (public ones have none). `may_repeat` is False where a call
+    changes the account: without a proper answer the outcome is unknown.
     """
 
     name: str
@@ -28,8 +28,6 @@ class EndpointRules:
 class Endpoint(Enum):
     """All that may be called."""
 
-    TIME = EndpointRules("Time", is_private=False, counter_cost=0)
-    SYSTEM_STATUS = EndpointRules("SystemStatus", is_private=False, counter_cost=0)
     ASSETS = EndpointRules("Assets", is_private=False, counter_cost=0)
     ASSET_PAIRS = EndpointRules("AssetPairs", is_private=False, counter_cost=0)
     OHLC = EndpointRules("OHLC", is_private=False, counter_cost=0)
@@ -40,8 +38,7 @@ class Endpoint(Enum):
     QUERY_ORDERS = EndpointRules("QueryOrders", is_private=True, counter_cost=1)
     TRADES_HISTORY = EndpointRules("TradesHistory", is_private=True, counter_cost=4)
     TRADE_VOLUME = EndpointRules("TradeVolume", is_private=True, counter_cost=1)
-    ADD_ORDER = EndpointRules("AddOrder", is_private=True, counter_cost=0, may_repeat=False)
-    CANCEL_ORDER = EndpointRules("CancelOrder", is_private=True, counter_cost=0)
+    CANCEL_ORDER = EndpointRules("CancelOrder", is_private=True, counter_cost=0, may_repeat=False)
 
     @property
     def path(self) -> str:

@@ -26,6 +26,8 @@ class _Known:
     side: Side | None = None
     qty: Qty | None = None
     limit_price: Price | None = None
+    is_margin: bool = False  # said once, in the first record: it holds for all that follow
+    is_ended: bool = False
 
 
 class OrderStates:
@@ -77,17 +79,21 @@ class OrderStates:
 
     def _merged(self, record: ExecutionRecord) -> _Known:
         before = self._known.get(record.order_id, _Known())
+        is_margin = record.is_margin or before.is_margin
+        symbol = record.symbol if record.name else before.symbol
         return _Known(
             cl_ord_id=record.cl_ord_id or before.cl_ord_id,
             name=record.name or before.name,
-            symbol=record.symbol if record.name else before.symbol,
+            symbol=None if is_margin else symbol,
             side=record.side or before.side,
             qty=record.qty or before.qty,
             limit_price=record.limit_price or before.limit_price,
+            is_margin=is_margin,
+            is_ended=record.status.is_terminal or before.is_ended,
         )
 
     def _report(self, record: ExecutionRecord, known: _Known) -> OrderReported:
-        if record.status.is_terminal:
+        if known.is_ended:
             self._live.pop(record.order_id, None)
         else:
             self._live[record.order_id] = None
@@ -101,7 +107,7 @@ class OrderStates:
             limit_price=known.limit_price,
             status=record.status,
             cum_qty=record.cum_qty,
-            reason=record.reason,
+            reason="margin" if known.is_margin else record.reason,
             venue_ns=record.venue_ns,
         )
         return OrderReported(report, "executions")

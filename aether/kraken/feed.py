@@ -220,7 +220,7 @@ class _MarketListener:
         if outcome is None:
             return
         if isinstance(outcome, BookBroken):
-            if self._counters is not None:
+            if self._counters is not None and outcome.kind == "checksum":
                 self._counters.checksum_failed()
             self._lose(message.symbol, watch, outcome.why)
             return
@@ -246,7 +246,7 @@ class _MarketListener:
             measured = self._pinger.measure(answer)
             if measured is not None:
                 self._put(measured)
-        elif answer.method == "subscribe" and not answer.success:
+        elif answer.method == "subscribe" and not answer.is_yes:
             symbol = self._gate.wire(answer.name)
             watch = self._watches.get(symbol) if symbol is not None else None
             if symbol is not None and watch is not None:

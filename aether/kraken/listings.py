@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
 
@@ -12,10 +13,13 @@ from aether.domain.inputs import Bar
 from aether.domain.spot_gate import PairListing, v2_asset_name
 from aether.kraken.endpoints import Endpoint
 from aether.kraken.rest import RestClient
-from aether.kraken.shapes import ABSENT, Raw, is_there
-from aether.kraken.strict_json import Unreadable, decode, not_negative, positive
+from aether.kraken.shapes import ABSENT, Raw, Whole, is_there
+from aether.kraken.strict_json import DECIMALS_MAX, Unreadable, decode, not_negative, positive
 
 COST_DECIMALS_BEFORE_2022 = 5  # the 2021 list has no cost_decimals; later ones say 5 for nearly all USD pairs
+
+
+_Decimals = Annotated[int, msgspec.Meta(ge=0, le=DECIMALS_MAX)]
 
 
 class _ListingShape(msgspec.Struct):
@@ -24,12 +28,12 @@ class _ListingShape(msgspec.Struct):
     quote: str
     aclass_base: str
     aclass_quote: str
-    pair_decimals: int
-    lot_decimals: int
+    pair_decimals: _Decimals
+    lot_decimals: _Decimals
     wsname: str = ""
     execution_venue: str = ""
     status: str = ""
-    cost_decimals: int = COST_DECIMALS_BEFORE_2022
+    cost_decimals: _Decimals = COST_DECIMALS_BEFORE_2022
     tick_size: Raw = ABSENT
     ordermin: Raw = ABSENT
     costmin: Raw = ABSENT
@@ -39,7 +43,7 @@ class _AssetShape(msgspec.Struct):
     altname: str
 
 
-_CandleShape = tuple[int, Raw, Raw, Raw, Raw, Raw, Raw, int]
+_CandleShape = tuple[Whole, Raw, Raw, Raw, Raw, Raw, Raw, Whole]
 
 _ROWS = msgspec.json.Decoder(dict[str, Raw])
 _LISTING = msgspec.json.Decoder(_ListingShape)

@@ -103,7 +103,7 @@ class FillRecord:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRecord:
-    """One record of channel `executions`. Updates are deltas: what was not said is None or empty.
+    """One record of channel `executions`. Updates are deltas: what was not said is None, False or empty.
 
     `name` is Kraken's text for the pair; `symbol` is None where it is not ours or the record is of margin.
     `venue_ns` is 0 where no readable time was given.
@@ -120,6 +120,7 @@ class ExecutionRecord:
     cum_qty: Qty | None
     reason: str
     venue_ns: int
+    is_margin: bool
     fill: FillRecord | None
 
 
@@ -143,18 +144,32 @@ class BalancesRead:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to one of our requests. A refusal may lack all but `error`; `time_in_ns` is None where not told."""
+    """The answer to one of our requests, as it was said. A refusal may lack all but `error`.
+
+    `success` and `time_in_ns` are None where not told; `has_result` is True also where the result could not be read.
+    """
 
     method: str
     req_id: int | None
-    success: bool
+    success: bool | None
     error: str
+    has_result: bool
     channel: str
     name: str
     depth: int | None
     order_id: str
     cl_ord_id: str
     time_in_ns: int | None
+
+    @property
+    def is_yes(self) -> bool:
+        """A clear yes: success, and no error beside it."""
+        return self.success is True and not self.error
+
+    @property
+    def is_no(self) -> bool:
+        """A clear no: an error alone. Beside a success or a result it proves nothing."""
+        return bool(self.error) and not self.success and not self.has_result
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping
 
 import aiohttp
 
@@ -59,11 +58,6 @@ class PrivateListener:
         self.states = OrderStates()
         self.token = ""
         self.is_live = False
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """Frames heard, and what could not be read, by kind."""
-        return self._reader.counts
 
     @property
     def is_open(self) -> bool:
@@ -159,7 +153,8 @@ class PrivateListener:
         self._sequences[channel] = sequence + 1
 
     def _answer(self, answer: Answer) -> None:
-        if answer.method == "subscribe" and not answer.success:
+        if answer.method == "subscribe" and not answer.is_yes:
+            self._rest.standing.refused(answer.error)
             raise LinkLost(f"subscribe refused: {answer.error}")
         future = self._waiting.get(answer.req_id) if answer.req_id is not None else None
         if future is not None and not future.done():

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from aether.domain.errors import VenueUnavailable
 from aether.domain.values import NANOS_PER_S, Symbol
+from aether.ports import Clock
 
 _MILLI = 1000  # points are counted in thousandths, so that decay is exact
 _CANCEL_RESERVE_PERCENT = 25
@@ -111,6 +113,26 @@ class OrderCounters:
             if now_ns - placed_ns < free_after_ns:
                 return
             del self._placed_ns[cl_ord_id]
+
+
+class Silence:
+    """A time during which calls are refused unsent."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until_ns = 0
+        self._why = ""
+
+    def keep(self, why: str, wait_s: float) -> None:
+        """Keep silent so long from now on; an earlier, longer silence stays."""
+        self._until_ns = max(self._until_ns, self._clock.monotonic_ns() + int(wait_s * NANOS_PER_S))
+        self._why = why
+
+    def check(self) -> None:
+        """Raises VenueUnavailable until the silence is over."""
+        left_ns = self._until_ns - self._clock.monotonic_ns()
+        if left_ns > 0:
+            raise VenueUnavailable(f"keeping silent: {self._why}", retry_after_s=left_ns / NANOS_PER_S)
 
 
 def cancel_cost(age_ns: int) -> int:

@@ -102,7 +102,7 @@ def classify(text: str) -> Refusal:
         `EOrder:Insufficient funds` -> refused, venue_funds; `EService:Deadline elapsed` -> unknown: Kraken's page says
         that the order may have been placed all the same.
     """
-    asked = _SPACE_AFTER_CATEGORY.sub(r"\1", text.strip().lower())
+    asked = _plain_form(text)
     if _MARKET_MODE.match(asked):
         return Refusal(_REFUSED, "venue_status")
     if _DUPLICATE.match(asked):
@@ -118,15 +118,24 @@ def classify(text: str) -> Refusal:
 
 def is_lockout(text: str) -> bool:
     """Whether the key is locked out for a while: about fifteen minutes, begun anew by every further try."""
-    return text.strip().startswith("EGeneral:Temporary lockout")
+    return _plain_form(text).startswith("egeneral:temporary lockout")
 
 
 def is_bad_nonce(text: str) -> bool:
     """Whether the nonce was not above the last one that Kraken accepted."""
-    return text.strip().startswith("EAPI:Invalid nonce")
+    return _plain_form(text).startswith("eapi:invalid nonce")
+
+
+def is_about_funding(text: str) -> bool:
+    """Whether a refusal is about deposits or withdrawals, and so says nothing of the key."""
+    return _plain_form(text).startswith("efunding:")
 
 
 def throttled_until_s(text: str) -> int | None:
     """Unix second before which nothing may be sent, where the text names one."""
     matched = _THROTTLED_UNTIL.match(text.strip())
     return int(matched[1]) if matched else None
+
+
+def _plain_form(text: str) -> str:
+    return _SPACE_AFTER_CATEGORY.sub(r"\1", text.strip().lower())

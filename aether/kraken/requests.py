@@ -14,36 +14,38 @@ import msgspec
 
 from aether.domain.effects import CancelOrder, SubmitOrder
 from aether.domain.errors import InvariantBroken
-from aether.domain.instruments import Instrument
 from aether.domain.orders import OrderType
 from aether.domain.spot_gate import SpotGate
-from aether.domain.values import MONEY, NANOS_PER_MS, NANOS_PER_S, Symbol
+from aether.domain.values import NANOS_PER_MS, NANOS_PER_S, Symbol, plain
+
+DIGITS_MAX = 18  # on either side of the point
 
 _Json = str | int | bool | msgspec.Raw | list[str]
 
 
 def add_order(order: SubmitOrder, gate: SpotGate, *, token: str, req_id: int) -> bytes:
-    """Bytes of an order, in exactly the pair's digits.
+    """Bytes of an order. Price and quantity are written as they are: they stand on the steps that the core adopted.
+
+    The gate's own steps are those of the start, and Kraken may change them since.
 
     Raises:
-        InvariantBroken: the symbol is not admitted, or a price or quantity is off the pair's tick or lot: such an order
-            must never have been made.
+        InvariantBroken: the symbol is not admitted, or a price or quantity is no positive number of at most 18 digits
+            on either side of the point: such an order must never have been made.
     """
-    instrument = gate.instruments.get(order.symbol)
-    if instrument is None:
+    if order.symbol not in gate.instruments:
         raise InvariantBroken(f"{order.cl_ord_id}: {order.symbol} was never admitted")
     fields: dict[str, _Json] = {
         "order_type": order.order_type.value,
         "side": order.side.value,
         "symbol": order.symbol,
-        "order_qty": _digits(order.qty.coins, instrument.lot, instrument.qty_decimals, order),
+        "order_qty": _digits(order.qty.coins, order),
         "fee_preference": "quote",  # the default for sells is documented as base; one currency of fees is enough
         "cl_ord_id": order.cl_ord_id,
         "deadline": rfc3339_ms(order.deadline_ns),
         "token": token,
     }
     if order.order_type is OrderType.LIMIT:
-        fields |= _limit_fields(order, instrument)
+        fields |= _limit_fields(order)
     elif order.limit_price is not None or order.post_only:
         raise InvariantBroken(f"{order.cl_ord_id}: a market order has no limit price and cannot be post-only")
     return _request("add_order", fields, req_id)
@@ -99,23 +101,23 @@ def rfc3339_ms(at_ns: int) -> str:
     return f"{whole}.{at_ns % NANOS_PER_S // NANOS_PER_MS:03d}Z"
 
 
-def _limit_fields(order: SubmitOrder, instrument: Instrument) -> Mapping[str, _Json]:
+def _limit_fields(order: SubmitOrder) -> Mapping[str, _Json]:
     if order.limit_price is None:
         raise InvariantBroken(f"{order.cl_ord_id}: a limit order without a limit price")
-    price = _digits(order.limit_price.usd_per_coin, instrument.tick, instrument.price_decimals, order)
+    price = _digits(order.limit_price.usd_per_coin, order)
     fields: dict[str, _Json] = {"limit_price": price, "time_in_force": order.time_in_force.value}
     if order.post_only:
         fields["post_only"] = True
     return fields
 
 
-def _digits(value: Decimal, step: Decimal, decimals: int, order: SubmitOrder) -> msgspec.Raw:
-    steps = MONEY.divide(value, step)
-    if value <= 0 or steps != steps.to_integral_value(context=MONEY):
-        raise InvariantBroken(f"{order.cl_ord_id}: {value} is no positive multiple of {step}")
-    text = f"{value.quantize(Decimal(1).scaleb(-decimals), context=MONEY):f}"
-    if Decimal(text) != value:
-        raise InvariantBroken(f"{order.cl_ord_id}: {value} does not fit {decimals} decimals")
+def _digits(value: Decimal, order: SubmitOrder) -> msgspec.Raw:
+    """The number as plain JSON, its digits as they are."""
+    if not value.is_finite() or value <= 0 or value.adjusted() >= DIGITS_MAX:
+        raise InvariantBroken(f"{order.cl_ord_id}: {value} is no positive number below 10^{DIGITS_MAX}")
+    text = plain(value)
+    if len(text.partition(".")[2]) > DIGITS_MAX:
+        raise InvariantBroken(f"{order.cl_ord_id}: {value} has more than {DIGITS_MAX} decimals")
     return msgspec.Raw(text.encode("ascii"))
 
 

@@ -1,7 +1,7 @@
 """Calls to Kraken's REST API: only what `Endpoint` lists, only to one address, one signed call at a time.
 
 What an answer proves decides what is raised. A read that got no answer may be asked again (VenueUnavailable); a call
-that could do a thing twice and got no proper answer is OutcomeUnknown; a clear no is VenueRefused.
+that changes the account and got no proper answer is OutcomeUnknown; a clear no is VenueRefused.
 Source: Kraken docs, Spot REST introduction and error messages.
 """
 
@@ -20,7 +20,8 @@ from aether.domain.errors import InvariantBroken, OutcomeUnknown, VenueRefused, 
 from aether.domain.spot_gate import refuse_margin
 from aether.domain.values import NANOS_PER_S
 from aether.kraken.endpoints import Endpoint
-from aether.kraken.rate_limit import Counter, TierLimits
+from aether.kraken.key_standing import LOCKOUT_S, KeyStanding
+from aether.kraken.rate_limit import Counter, Silence, TierLimits
 from aether.kraken.refusals import RefusalClass, classify, is_bad_nonce, is_lockout, throttled_until_s
 from aether.kraken.signing import Credentials, NonceKeeper
 from aether.kraken.strict_json import Unreadable, check, decode, printable
@@ -28,7 +29,6 @@ from aether.ports import Clock, VenueCounters
 
 USER_AGENT = f"aether/{version('aether')}"
 BODY_BYTES_MAX = 16 << 20
-LOCKOUT_S = 15 * 60
 EDGE_REFUSED_S = 60  # after HTTP 403 or 429 from the edge
 _EDGE_REFUSALS = frozenset({403, 429})
 
@@ -52,14 +52,27 @@ class KeyInUse:
 class _NoAnswer(Exception):
     """No proper answer came. `was_sent` is False only where no byte of the request can have left."""
 
+    code = "unavailable"
+
     def __init__(self, why: str, *, was_sent: bool, retry_after_s: float = 0.0) -> None:
         super().__init__(why)
         self.was_sent = was_sent
         self.retry_after_s = retry_after_s
 
 
+class _ToldToWait(VenueUnavailable):
+    """Kraken named a limit; `code` says which, for the count of errors."""
+
+    def __init__(self, why: str, code: str, retry_after_s: float) -> None:
+        super().__init__(why, retry_after_s=retry_after_s)
+        self.code = code
+
+
 class RestClient:
-    """One client for one address. Private calls wait for their turn and for the counter; public ones do not.
+    """One client for one address. Private calls wait for the counter and for their turn; public ones do not.
+
+    Calls that cost no points are cancels: a rate limit does not withhold them, for stopping must always be possible.
+    `standing` is what Kraken last said of the key.
 
     Args:
         session: carries the connections; its life is the caller's.
@@ -89,16 +102,16 @@ class RestClient:
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._counter = Counter(limits.rest_max, limits.rest_decay_milli_per_s)
         self._turn = asyncio.Lock()
-        self._silent_until_ns = 0
-        self._silent_why = ""
-        self._fatal: VenueRefused | None = None
+        self._limit = Silence(clock)
+        self._edge = Silence(clock)
         self._counters = counters
+        self.standing = KeyStanding(clock)
 
     async def call(self, endpoint: Endpoint, fields: Mapping[str, str] | None = None) -> msgspec.Raw:
         """Result of a call, as JSON that was checked and not yet read.
 
         Raises:
-            VenueUnavailable: not reached, or no proper answer to a call that may be repeated.
+            VenueUnavailable: not reached, kept back, or no proper answer to a call that may be repeated.
             OutcomeUnknown: no proper answer to a call that may not.
             VenueRefused: Kraken's no. A no about the key is remembered: further private calls are refused unsent.
             InvariantBroken: a margin field, or a private call of a client without a key.
@@ -107,51 +120,40 @@ class RestClient:
         margin = refuse_margin(sent)
         if margin is not None:
             raise InvariantBroken(f"{endpoint.path}: {margin.name}: {margin.why}")
-        began_ns, code = self._clock.monotonic_ns(), ""
         try:
-            if not endpoint.value.is_private:
-                return self._result(endpoint, await self._get(endpoint, sent))
-            async with self._turn:
-                return await self._call_in_turn(endpoint, sent)
+            if endpoint.value.is_private:
+                return await self._call_privately(endpoint, sent)
+            self._edge.check()
+            return await self._exchange(endpoint, f"{endpoint.path}?{urlencode(sent)}" if sent else endpoint.path)
         except _NoAnswer as error:
-            code = "no_answer"
             raise _what_it_proves(endpoint, error) from error
+
+    async def _call_privately(self, endpoint: Endpoint, fields: Mapping[str, str]) -> msgspec.Raw:
+        """A refused nonce proves that nothing was done: the call is made once more, with a higher one."""
+        try:
+            return await self._call_in_turn(endpoint, fields)
         except VenueRefused as refusal:
-            code = refusal.code
-            raise
-        finally:
-            if self._counters is not None:
-                took_s = (self._clock.monotonic_ns() - began_ns) / NANOS_PER_S
-                self._counters.kraken_request(endpoint.name.lower(), took_s, code)
+            if not is_bad_nonce(refusal.text):
+                raise
+        return await self._call_in_turn(endpoint, fields)
 
     async def _call_in_turn(self, endpoint: Endpoint, fields: Mapping[str, str]) -> msgspec.Raw:
-        self._refuse_while_silent()
-        try:
-            return self._result(endpoint, await self._post(endpoint, fields))
-        except VenueRefused as refusal:
-            if self._key is None or not is_bad_nonce(refusal.text):
-                raise
-            self._key.nonces.jump()
-            if not endpoint.value.may_repeat:
-                raise
-        return self._result(endpoint, await self._post(endpoint, fields))
+        """The counter is waited for before the turn is taken: whoever waits for points holds nobody up."""
+        self._refuse_while_silent(endpoint)
+        await self._wait_for_counter(endpoint.value.counter_cost)
+        async with self._turn:
+            self._refuse_while_silent(endpoint)  # the calls before this one may have learned of it
+            return await self._post(endpoint, fields)
 
-    def _refuse_while_silent(self) -> None:
-        if self._fatal is not None:
-            raise VenueRefused(self._fatal.code, self._fatal.text)
-        left_ns = self._silent_until_ns - self._clock.monotonic_ns()
-        if left_ns > 0:
-            raise VenueUnavailable(f"keeping silent: {self._silent_why}", retry_after_s=left_ns / NANOS_PER_S)
+    def _refuse_while_silent(self, endpoint: Endpoint) -> None:
+        self.standing.check()
+        if endpoint.value.counter_cost:
+            self._limit.check()
+            self._edge.check()
 
-    async def _get(self, endpoint: Endpoint, fields: Mapping[str, str]) -> bytes:
-        return await self._exchange(
-            "GET", f"{endpoint.path}?{urlencode(fields)}" if fields else endpoint.path, None, {}
-        )
-
-    async def _post(self, endpoint: Endpoint, fields: Mapping[str, str]) -> bytes:
+    async def _post(self, endpoint: Endpoint, fields: Mapping[str, str]) -> msgspec.Raw:
         if self._key is None:
             raise InvariantBroken(f"{endpoint.path} asked of a client without a key")
-        await self._wait_for_counter(endpoint.value.counter_cost)
         try:
             nonce = await self._key.nonces.take()
         except OSError as error:
@@ -162,15 +164,37 @@ class RestClient:
             "API-Sign": self._key.credentials.sign(endpoint.path, nonce, body),
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        return await self._exchange("POST", endpoint.path, body, headers)
+        return await self._exchange(endpoint, endpoint.path, body, headers)
 
     async def _wait_for_counter(self, points: int) -> None:
-        wait_ns = self._counter.wait_ns(points, self._clock.monotonic_ns())
-        if wait_ns:
+        """Points are taken first, so that several who wait do so one behind the other; no points, no wait."""
+        if points:
+            now_ns = self._clock.monotonic_ns()
+            wait_ns = self._counter.wait_ns(points, now_ns)
+            self._counter.charge(points, now_ns)
             await asyncio.sleep(wait_ns / NANOS_PER_S)
-        self._counter.charge(points, self._clock.monotonic_ns())
 
-    async def _exchange(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
+    async def _exchange(
+        self, endpoint: Endpoint, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> msgspec.Raw:
+        """The result; what Kraken took for it, and how it ended, is counted."""
+        began_ns = self._clock.monotonic_ns()
+        try:
+            result = self._result(
+                endpoint, await self._ask("GET" if body is None else "POST", path, body, headers or {})
+            )
+        except (_NoAnswer, _ToldToWait, VenueRefused) as error:
+            self._count(endpoint, began_ns, error.code)
+            raise
+        self._count(endpoint, began_ns, "")
+        return result
+
+    def _count(self, endpoint: Endpoint, began_ns: int, code: str) -> None:
+        if self._counters is not None:
+            took_s = (self._clock.monotonic_ns() - began_ns) / NANOS_PER_S
+            self._counters.kraken_request(endpoint.name.lower(), took_s, code)
+
+    async def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
         """Body of an answer with status 200. A redirect is no answer: it could carry the signed request elsewhere."""
         try:
             async with self._session.request(
@@ -182,7 +206,9 @@ class RestClient:
                 allow_redirects=False,
             ) as response:
                 if response.status in _EDGE_REFUSALS:
-                    raise _NoAnswer(f"HTTP {response.status}", was_sent=False, retry_after_s=EDGE_REFUSED_S)
+                    why = f"HTTP {response.status}"
+                    self._edge.keep(why, EDGE_REFUSED_S)
+                    raise _NoAnswer(why, was_sent=False, retry_after_s=EDGE_REFUSED_S)
                 if response.status != 200:
                     raise _NoAnswer(f"HTTP {response.status}", was_sent=True)
                 return await _body(response)
@@ -200,23 +226,27 @@ class RestClient:
         errors = [printable(text) for text in envelope.error if not text.startswith("W")]
         result = bytes(envelope.result)
         if not errors and result not in (b"", b"null"):
+            if endpoint.value.is_private:
+                self.standing.accepted()
             return envelope.result
         if len(errors) != 1 or result not in (b"", b"null", b"{}"):
             raise _NoAnswer(f"an answer that proves nothing: {errors}", was_sent=True)
         raise self._refusal(errors[0], is_private=endpoint.value.is_private)
 
-    def _refusal(self, text: str, *, is_private: bool) -> VenueRefused | VenueUnavailable | _NoAnswer:
-        refusal = classify(text)
+    def _refusal(self, text: str, *, is_private: bool) -> VenueRefused | _ToldToWait | _NoAnswer:
+        refusal = self.standing.refused(text) if is_private else classify(text)
+        if self._key is not None and is_bad_nonce(text):
+            self._key.nonces.jump()
         match refusal.kind:
             case RefusalClass.UNKNOWN:
                 return _NoAnswer(text, was_sent=True)
             case RefusalClass.RATE_LIMITED:
-                return self._keep_silent(text, self._rate_limit_wait_s(text), is_private=is_private)
+                wait_s = self._rate_limit_wait_s(text)
+                if is_private:
+                    self._limit.keep(text, wait_s)
+                return _ToldToWait(text, "rate_limit", wait_s)
             case RefusalClass.FATAL if is_lockout(text):
-                return self._keep_silent(text, LOCKOUT_S, is_private=is_private)
-            case RefusalClass.FATAL if is_private and text.startswith("EAPI:"):
-                self._fatal = VenueRefused(refusal.code, text)
-                return self._fatal
+                return _ToldToWait(text, "lockout", LOCKOUT_S)
             case _:
                 return VenueRefused(refusal.code, text)
 
@@ -226,13 +256,6 @@ class RestClient:
         until_s = throttled_until_s(text)
         throttled_s = 0.0 if until_s is None else max(0.0, until_s - self._clock.wall_ns() / NANOS_PER_S)
         return max(throttled_s, self._counter.wait_ns(1, now_ns) / NANOS_PER_S)
-
-    def _keep_silent(self, why: str, wait_s: float, *, is_private: bool) -> VenueUnavailable:
-        if is_private:
-            until_ns = self._clock.monotonic_ns() + int(wait_s * NANOS_PER_S)
-            self._silent_until_ns = max(self._silent_until_ns, until_ns)
-            self._silent_why = why
-        return VenueUnavailable(why, retry_after_s=wait_s)
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

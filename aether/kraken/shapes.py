@@ -5,9 +5,14 @@ A field without a default must be there. Source: Kraken docs, WebSocket v2, and 
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
+from aether.kraken.strict_json import INT64_MAX
+
 Raw = msgspec.Raw
+Whole = Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX)]
 ABSENT = Raw(b"")  # what is not there; msgspec knows no `Raw | None`
 
 
@@ -22,7 +27,7 @@ class BookShape(msgspec.Struct, gc=False):
     """One book of a `book` frame."""
 
     symbol: str
-    checksum: int
+    checksum: Whole
     bids: list[LevelShape] | None = None
     asks: list[LevelShape] | None = None
     timestamp: str = ""
@@ -43,7 +48,7 @@ class HeadShape(msgspec.Struct, gc=False):
     method: str = ""
     type: str = ""
     data: Raw = ABSENT
-    sequence: int | None = None
+    sequence: Whole | None = None
 
 
 class StatusShape(msgspec.Struct):
@@ -79,11 +84,11 @@ class PairShape(msgspec.Struct):
 
     symbol: str
     price_increment: Raw
-    price_precision: int
+    price_precision: Whole
     qty_increment: Raw
-    qty_precision: int
+    qty_precision: Whole
     qty_min: Raw
-    cost_precision: int
+    cost_precision: Whole
     cost_min: Raw = Raw(b"0")
     status: str = ""
 
@@ -115,7 +120,9 @@ class ExecutionShape(msgspec.Struct):
     cost: Raw = ABSENT
     fees: list[FeeShape] | None = None
     liquidity_ind: str = ""
-    margin: bool = False
+    margin: bool | None = None
+    margin_borrow: bool | None = None
+    position_status: str | None = None
 
 
 class ResultShape(msgspec.Struct):
@@ -123,17 +130,17 @@ class ResultShape(msgspec.Struct):
 
     channel: str = ""
     symbol: str = ""
-    depth: int | None = None
+    depth: Whole | None = None
     order_id: str = ""
     cl_ord_id: str = ""
 
 
 class AnswerShape(msgspec.Struct):
-    """An answer to a request."""
+    """An answer to a request; a pong says no `success`."""
 
     method: str
-    success: bool = True
-    req_id: int | None = None
+    success: bool | None = None
+    req_id: Whole | None = None
     error: str = ""
     channel: str = ""
     symbol: str = ""

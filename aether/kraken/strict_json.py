@@ -22,6 +22,8 @@ FRAME_BYTES_MAX = 1 << 20
 DEPTH_MAX = 16
 NUMBER_CHARACTERS_MAX = 40
 EXPONENT_MAX = 18
+DECIMALS_MAX = 18
+INT64_MAX = (1 << 63) - 1  # nanoseconds end in 2262; journal and tape hold no larger number
 TEXT_CHARACTERS_SHOWN = 200
 
 _T = TypeVar("_T")
@@ -118,12 +120,18 @@ def not_negative(token: msgspec.Raw | bytes, name: str) -> Decimal:
 
 
 def seconds_to_nanos(token: msgspec.Raw | bytes, name: str) -> int:
-    """Nanoseconds of Kraken's REST times: seconds since 1970 with a fraction, as number or as text."""
-    return int(not_negative(token, name).scaleb(9, MONEY))
+    """Nanoseconds of Kraken's REST times: seconds since 1970 with a fraction, as number or as text.
+
+    Raises Unreadable, after 2262 too.
+    """
+    return _within_64_bits(int(not_negative(token, name).scaleb(9, MONEY)), name)
 
 
 def rfc3339_to_nanos(text: str, name: str) -> int:
-    """Nanoseconds of Kraken's WebSocket times, exact to the ninth digit. Raises Unreadable where no zone is given."""
+    """Nanoseconds of Kraken's WebSocket times, exact to the ninth digit.
+
+    Raises Unreadable where no zone is given, and outside 1970 to 2262.
+    """
     matched = _RFC3339.fullmatch(text)
     if matched is None:
         raise Unreadable(f"{name}: {printable(text)!r} is no time in UTC")
@@ -131,13 +139,20 @@ def rfc3339_to_nanos(text: str, name: str) -> int:
         whole = datetime.fromisoformat(matched[1]).replace(tzinfo=UTC)
     except ValueError as error:
         raise Unreadable(f"{name}: {error}") from error
-    return int(whole.timestamp()) * NANOS_PER_S + int((matched[2] or "").ljust(9, "0"))
+    nanos = int(whole.timestamp()) * NANOS_PER_S + int((matched[2] or "").ljust(9, "0"))
+    return _within_64_bits(nanos, name)
 
 
 def printable(text: str) -> str:
     """Text from outside, made safe to show: control characters escaped, cut to 200 characters."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
     return shown if len(shown) <= TEXT_CHARACTERS_SHOWN else shown[:TEXT_CHARACTERS_SHOWN] + "…"
+
+
+def _within_64_bits(nanos: int, name: str) -> int:
+    if not 0 <= nanos <= INT64_MAX:
+        raise Unreadable(f"{name}: a time outside 1970 to 2262")
+    return nanos
 
 
 def _depth(frame: bytes) -> int:

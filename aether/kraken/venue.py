@@ -7,7 +7,7 @@ refusal of our own. Source: Kraken docs, WebSocket v2 trading and executions; er
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from aether.domain.effects import AskAccount, CancelOrder, SubmitOrder
@@ -26,6 +26,8 @@ from aether.domain.spot_gate import SpotGate
 from aether.domain.values import NANOS_PER_S, Symbol
 from aether.kraken import requests
 from aether.kraken.account import (
+    OrdersPage,
+    TradesPage,
     read_balances,
     read_closed_orders,
     read_fees,
@@ -39,12 +41,13 @@ from aether.kraken.listings import AssetNames, load_asset_names
 from aether.kraken.messages import Answer
 from aether.kraken.private_stream import PrivateListener, StreamGone
 from aether.kraken.rate_limit import OrderCounters, TierLimits
-from aether.kraken.refusals import RefusalClass, classify
+from aether.kraken.refusals import Refusal, RefusalClass
 from aether.kraken.rest import RestClient
 from aether.kraken.strict_json import Unreadable
 from aether.ports import Clock, Put
 
 ORDERS_IN_QUERY = 50  # Kraken docs, QueryOrders
+ROWS_IN_PAGE = 50  # Kraken docs, ClosedOrders and TradesHistory
 
 
 class KrakenVenue:
@@ -77,11 +80,6 @@ class KrakenVenue:
         self._stream = PrivateListener(rest, gate, clock, self._req_ids, answer_s)
         self._names: AssetNames | None = None
 
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """Frames heard, and rows that could not be read, by kind (see `wire.Reader`)."""
-        return self._stream.counts
-
     async def run(self, put: Put) -> None:
         """Hear of our account until cancelled (see `ports.OrderVenue`)."""
         self._stream.put = put
@@ -93,6 +91,10 @@ class KrakenVenue:
         frame = requests.add_order(order, self._gate, token=self._stream.token, req_id=req_id)
         if not self._stream.is_open:
             return SubmitRefused(order.cl_ord_id, "venue_unreachable", "the private stream is not connected")
+        try:
+            self._rest.standing.check()
+        except (VenueRefused, VenueUnavailable) as error:
+            return SubmitRefused(order.cl_ord_id, "venue_auth", str(error))
         now_ns = self._clock.monotonic_ns()
         if not self._counters.has_room_for_order(order.symbol, now_ns):
             why = "our count of the pair's counter leaves only the reserve for cancels"
@@ -111,12 +113,14 @@ class KrakenVenue:
             return await self._cancel_over_rest(cancel)
         req_id = next(self._req_ids)
         try:
+            self._rest.standing.check()
             answer = await self._stream.ask(
                 req_id, requests.cancel_order(cancel, token=self._stream.token, req_id=req_id)
             )
-        except StreamGone as error:
+        except (StreamGone, VenueRefused, VenueUnavailable) as error:
             return CancelAnswered(cancel.cl_ord_id, done=False, text=str(error))
-        return CancelAnswered(cancel.cl_ord_id, done=answer.success, text=answer.error)
+        self._heed(answer.error)
+        return CancelAnswered(cancel.cl_ord_id, done=answer.is_yes, text=answer.error)
 
     async def account(self, ask: AskAccount) -> AccountSeen | AccountUnavailable:
         """All views of the account (see `inputs.AccountSeen`). The executions view is there while the stream is live.
@@ -142,28 +146,29 @@ class KrakenVenue:
         return tuple(fees for fees in seen if fees.symbol in symbols)
 
     def _outcome(self, order: SubmitOrder, answer: Answer) -> SubmitAccepted | SubmitRefused | SubmitUnknown:
-        if answer.success:
-            if not answer.order_id or answer.cl_ord_id not in ("", order.cl_ord_id):
-                return SubmitUnknown(order.cl_ord_id, "the answer names no order, or another one")
+        """A yes and a no must be clear: an error beside a success or an order's id proves neither."""
+        if answer.is_yes and answer.order_id and answer.cl_ord_id in ("", order.cl_ord_id):
             self._stream.states.learn(answer.order_id, order.cl_ord_id)
             return SubmitAccepted(order.cl_ord_id, answer.order_id)
-        refusal = classify(answer.error)
-        match refusal.kind:
-            case RefusalClass.UNKNOWN:
-                return SubmitUnknown(order.cl_ord_id, answer.error)
-            case RefusalClass.RATE_LIMITED:
-                self._counters.fill(order.symbol, self._clock.monotonic_ns())
-            case RefusalClass.SESSION:
-                self._stream.renew("the token is no longer good")
-            case _:
-                pass
+        refusal = self._heed(answer.error)
+        if not answer.is_no or refusal.kind is RefusalClass.UNKNOWN:
+            return SubmitUnknown(order.cl_ord_id, answer.error or "the answer names no order, or another one")
+        if refusal.kind is RefusalClass.RATE_LIMITED:
+            self._counters.fill(order.symbol, self._clock.monotonic_ns())
         return SubmitRefused(order.cl_ord_id, refusal.code, answer.error)
+
+    def _heed(self, error: str) -> Refusal:
+        """What an answer's error proves; what it says of token and key is acted upon. No error proves nothing."""
+        refusal = self._rest.standing.refused(error)
+        if refusal.kind is RefusalClass.SESSION:
+            self._stream.renew("the token is no longer good")
+        return refusal
 
     async def _cancel_over_rest(self, cancel: CancelOrder) -> CancelAnswered:
         which = {"txid": cancel.order_id} if cancel.order_id else {"cl_ord_id": cancel.cl_ord_id}
         try:
             await self._rest.call(Endpoint.CANCEL_ORDER, which)
-        except (VenueUnavailable, VenueRefused) as error:
+        except (VenueUnavailable, VenueRefused, OutcomeUnknown) as error:
             return CancelAnswered(cancel.cl_ord_id, done=False, text=str(error))
         return CancelAnswered(cancel.cl_ord_id, done=True, text="")
 
@@ -199,7 +204,7 @@ class KrakenVenue:
             page = read_closed_orders(await self._rest.call(Endpoint.CLOSED_ORDERS, fields), self._gate)
             found.update({order.order_id: order for order in page.orders})
             offset += page.rows
-            if not page.rows or offset >= page.count:
+            if _is_last(page, offset):
                 return tuple(found.values())
 
     async def _fills(self, since_ns: int, orders: Sequence[OrderReport]) -> tuple[Execution, ...]:
@@ -210,7 +215,7 @@ class KrakenVenue:
             page = read_trades(await self._rest.call(Endpoint.TRADES_HISTORY, fields), self._gate)
             found.update({trade.exec_id: trade for trade in page.trades})
             offset += page.rows
-            if not page.rows or offset >= page.count:
+            if _is_last(page, offset):
                 return await self._with_our_ids(tuple(found.values()), orders)
 
     async def _with_our_ids(self, trades: Sequence[Execution], orders: Sequence[OrderReport]) -> tuple[Execution, ...]:
@@ -229,6 +234,13 @@ class KrakenVenue:
 
     def _known(self, order_id: str) -> str | None:
         return self._stream.states.cl_ord_id(order_id)
+
+
+def _is_last(page: OrdersPage | TradesPage, rows_seen: int) -> bool:
+    """Whether no page follows; where Kraken tells no count, a page that is not full is the last."""
+    if page.count is None:
+        return page.rows < ROWS_IN_PAGE
+    return not page.rows or rows_seen >= page.count
 
 
 def _start(since_ns: int) -> str:

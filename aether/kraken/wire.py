@@ -55,6 +55,7 @@ from aether.kraken.shapes import (
     is_there,
 )
 from aether.kraken.strict_json import (
+    DECIMALS_MAX,
     Malformed,
     Unreadable,
     check,
@@ -70,7 +71,6 @@ from aether.kraken.strict_json import (
 Admit = Callable[[str], Symbol | None]
 
 CHECKSUM_MAX = (1 << 32) - 1
-DECIMALS_MAX = 18
 _BOOK_PREFIX = b'{"channel":"book"'
 # A book frame of one symbol has 20 quotation marks besides its levels, 24 with a timestamp, and 4 in each level. One
 # with exactly so many, and every field there, has no room for a key that stands twice: it needs no second reading.
@@ -221,18 +221,20 @@ class Reader:
     def _execution(self, row: ExecutionShape) -> ExecutionRecord:
         if not row.order_id:
             raise Unreadable("order_id is empty")
+        is_margin = bool(row.margin or row.margin_borrow or row.position_status)
         return ExecutionRecord(
             order_id=row.order_id,
             cl_ord_id=row.cl_ord_id or None,
             name=row.symbol,
-            symbol=None if row.margin or not row.symbol else self._admit(row.symbol),
+            symbol=self._admit(row.symbol) if row.symbol and not is_margin else None,
             side=_side(row.side),
             status=_order_status(row),
             qty=_qty(row.order_qty, "order_qty"),
             limit_price=_limit_price(row.limit_price),
             cum_qty=_qty(row.cum_qty, "cum_qty"),
-            reason="margin" if row.margin else printable(row.reason),
+            reason=printable(row.reason),
             venue_ns=_time_or_zero(row.timestamp),
+            is_margin=is_margin,
             fill=_fill(row) if row.exec_type == "trade" else None,
         )
 
@@ -343,8 +345,9 @@ def _answer(row: AnswerShape) -> Answer:
     return Answer(
         method=row.method,
         req_id=row.req_id,
-        success=row.success and not row.error,
+        success=row.success,
         error=printable(row.error),
+        has_result=is_there(row.result),
         channel=result.channel or row.channel,
         name=result.symbol or row.symbol,
         depth=result.depth,

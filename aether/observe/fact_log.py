@@ -18,6 +18,8 @@ from aether.domain.facts import (
     CancelRequested,
     CommandAccepted,
     CommandRefused,
+    DifferenceAccepted,
+    DifferenceEnded,
     DifferenceFound,
     EquityMarked,
     ExternalOrderGone,
@@ -66,7 +68,7 @@ def _line(event: str, level: Level, shows: str) -> Line:
 
 _ORDER = "intent_id strategy symbol side"
 _SIZE = "wanted_usd=decision.wanted equity_usd=decision.equity cash_free_usd=decision.cash_free"
-_EXTERNAL = "order_id cl_ord_id name side qty limit_price_usd=limit_price"
+_EXTERNAL = "order_id cl_ord_id name symbol side qty limit_price_usd=limit_price"
 _FILL = "price_usd=price cost_usd=cost liquidity exec_id source"
 _RUN = "account world real_money code_version settings_digest seed tag"
 
@@ -96,6 +98,8 @@ LINES: Mapping[type[Fact], tuple[Line, ...]] = MappingProxyType(
         ExternalOrderSeen: (_line("account.external_order", "info", _EXTERNAL),),
         ExternalOrderGone: (_line("account.external_order_gone", "info", "order_id"),),
         DifferenceFound: (_line("recon.difference", "error", "asset expected seen what"),),
+        DifferenceEnded: (_line("recon.difference_ended", "warning", "asset"),),
+        DifferenceAccepted: (_line("recon.difference_accepted", "warning", "asset amount actor"),),
         Reconciled: (_line("recon.clean", "info", "open_orders"),),
         InstrumentAdopted: (_line("instrument.adopted", "info", "symbol=instrument.symbol status=instrument.status"),),
         FeesAdopted: (_line("fees.adopted", "info", "symbol taker_bps maker_bps"),),

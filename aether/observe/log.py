@@ -56,6 +56,7 @@ _DETAILS = (
         "endpoint",
     ),
     *(
+        "amount",
         "day",
         "day_start_usd",
         "edge_bps",

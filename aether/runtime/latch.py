@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from aether.core.halts import covering_scopes
-from aether.domain.facts import CommandAccepted, CommandRefused, Numbered, OrderSubmitted, TradingHalted, TradingResumed
+from aether.domain.facts import CommandAccepted, Numbered, OrderSubmitted, TradingHalted, TradingResumed
 from aether.domain.inputs import Halt
 
 
@@ -38,5 +38,5 @@ class Latch:
                     self._halted.add(scope)
                 case TradingResumed(scope=scope):
                     self._halted.discard(scope)
-                case CommandAccepted(command=Halt(scope=scope)) | CommandRefused(command=Halt(scope=scope)):
+                case CommandAccepted(command=Halt(scope=scope)):  # a halt that would be refused never pressed
                     self._unanswered[scope] = max(0, self._unanswered[scope] - 1)

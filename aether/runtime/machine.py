@@ -68,7 +68,7 @@ class Machine:
         self._feed = feed
         self._venue = venue
         self.inbox = Inbox(clock)
-        self.latch = Latch(recovered.ledger.halts)
+        self.latch = Latch(recovered.ledger.halted_scopes)
         self.engine = Engine(policy, recovered.ledger)
         self._hands = Hands(venue, self.latch, self.inbox.put, clock, lambda: self.engine.market.clock_offset_ns)
         self.observers: list[FactObserver] = [self.latch.observe]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -11,6 +12,17 @@ from aether.sim.fees import VOLUME_WINDOW_NS
 from aether.sim.records import LedgerEntry, Order, OrderStatus, Trade
 
 _ZERO = Decimal(0)
+
+# Kraken docs, Client order identifiers: UUID with dashes, or 32 hexadecimal digits.
+LONG_CL_ORD_ID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}"
+
+
+def cl_ord_id_key(text: str) -> str:
+    """What a client order id is known by. A UUID, with dashes or without and in either case, is one 128-bit number.
+
+    Shorter ids are free text, and stay as they are (Kraken docs, Client order identifiers).
+    """
+    return text.replace("-", "").lower() if re.fullmatch(LONG_CL_ORD_ID, text) else text
 
 
 @dataclass(slots=True)
@@ -111,7 +123,7 @@ class Account:
         """Count an order among the open ones."""
         self.open[working.order_id] = working
         if working.order.cl_ord_id is not None:
-            self._by_cl_ord_id[working.order.cl_ord_id] = working.order_id
+            self._by_cl_ord_id[cl_ord_id_key(working.order.cl_ord_id)] = working.order_id
 
     def dismiss(self, working: WorkingOrder) -> None:
         """Count a closed order among the closed ones and free what it held."""
@@ -127,7 +139,7 @@ class Account:
 
     def find_by_cl_ord_id(self, cl_ord_id: str) -> Order | None:
         """The order that bore this id last; an open one keeps others from bearing it."""
-        order_id = self._by_cl_ord_id.get(cl_ord_id)
+        order_id = self._by_cl_ord_id.get(cl_ord_id_key(cl_ord_id))
         return self.find(order_id) if order_id else None
 
     def add_trade(self, trade: Trade) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from aether.domain.values import MONEY, rounded_to_step
+from aether.sim.account import LONG_CL_ORD_ID
 from aether.sim.order_book import BookHalf
 from aether.sim.pair_market import PairMarket
 from aether.sim.records import ExchangeRefusal, NewOrder
@@ -14,8 +15,7 @@ from aether.sim.records import ExchangeRefusal, NewOrder
 # Kraken's market price protection is always on and its band is not published; a tenth off the best price is ours.
 MARKET_PROTECTION = Decimal("0.10")
 
-# Kraken docs, Client order identifiers: UUID with dashes, 32 hexadecimal digits, or free ASCII up to 18 characters.
-_CL_ORD_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}|[\x21-\x7e]{1,18}")
+_CL_ORD_ID = re.compile(LONG_CL_ORD_ID + r"|[\x21-\x7e]{1,18}")  # Kraken docs: a long one, or free ASCII
 _USERREF_LIMIT = 2**31
 
 

@@ -12,6 +12,7 @@ from aether.sim.fees import cost_of, fee_of, most_of
 from aether.sim.pair_market import PairMarket
 from aether.sim.records import (
     Event,
+    ExchangeRefusal,
     ExecType,
     LedgerEntry,
     LedgerEvent,
@@ -112,6 +113,15 @@ class Clearing:
         entry = LedgerEntry(self.new_id("L"), ref_id, asset, amount, fee, balance, self.now_ns, kind)
         owner.post(entry)
         self.events.append(LedgerEvent(owner.name, entry))
+
+
+def check_funds(market: PairMarket, working: WorkingOrder) -> None:
+    """Raise ExchangeRefusal where the account has not enough free for the order as it is."""
+    needed = hold_of(market, working)
+    if working.order.order_type == "market" and working.order.side == "buy":
+        needed = market.most_for(working.lots_left, working.ticks, working.taker_percent)
+    if needed > working.owner.free(working.hold_asset):
+        raise ExchangeRefusal("EOrder:Insufficient funds")
 
 
 def hold_of(market: PairMarket, working: WorkingOrder) -> Decimal:

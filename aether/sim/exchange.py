@@ -22,7 +22,7 @@ from types import MappingProxyType
 from aether.domain.values import NANOS_PER_S
 from aether.sim.account import Account, WorkingOrder
 from aether.sim.admission import Admitted, admit, check_status
-from aether.sim.clearing import Clearing, hold_of
+from aether.sim.clearing import Clearing, check_funds
 from aether.sim.fees import KRAKEN_FEES, FeeSchedule
 from aether.sim.order_book import CROWD
 from aether.sim.pair_market import PairMarket
@@ -127,15 +127,8 @@ class Exchange:
     def add_order(self, account: str, new: NewOrder, now_ns: int) -> Order:
         """Check, match and rest an order; its picture after that. Raises ExchangeRefusal, and then nothing happened."""
         self.advance(now_ns)
-        owner = self._accounts[account]
-        market = self._markets.get(new.pair)
-        if market is None:
-            raise ExchangeRefusal("EQuery:Unknown asset pair")
-        check_status(self._system_status, market.rules.status, new)
-        admitted = admit(market, new, self._clearing.now_ns)
-        self._refuse_duplicate(owner, new)
-        working = self._working(owner, market, new, admitted)
-        _check_funds(market, working)
+        market, working = self._admitted(account, new)
+        working.order = replace(working.order, order_id=self._clearing.new_id("O"))
         self._clearing.accept(market, working)
         if new.post_only and market.book.facing(new.side).crosses(working.ticks):
             self._clearing.close(working, "canceled", "Post only order")
@@ -144,6 +137,11 @@ class Exchange:
         self._match_and_rest(market, working)
         market.tell_levels(self._clearing.now_ns)
         return working.order
+
+    def check_order(self, account: str, new: NewOrder, now_ns: int) -> None:
+        """Raise the ExchangeRefusal that this order would meet now. Nothing else happens: Kraken's `validate`."""
+        self.advance(now_ns)
+        self._admitted(account, new)
 
     def cancel_order(self, account: str, order_id: str, now_ns: int) -> Order:
         """Cancel an open order. Raises ExchangeRefusal (`EOrder:Unknown order` for one that is not open)."""
@@ -227,6 +225,20 @@ class Exchange:
         market.rules = replace(market.rules, status=status)
         self._clearing.events.append(StatusEvent(pair, status))
 
+    def set_pair_rules(self, rules: PairRules, now_ns: int) -> None:
+        """Change one pair's rules, which `rules.name` names, as an exchange may at any time.
+
+        With other digits its book begins anew: the crowd's levels are gone, and an account's order keeps its place
+        where its price and the rest of it are on the new grid; otherwise it is cancelled.
+        """
+        self.advance(now_ns)
+        market = self._markets[rules.name]
+        if _digits(rules) == _digits(market.rules):
+            market.rules = rules
+        else:
+            self._change_grid(market, rules)
+        self._clearing.events.append(StatusEvent(rules.name, rules.status))
+
     def book(self, pair: str, depth: int = 1000) -> Book:
         """Aggregated levels, best first, at most `depth` on each side. Raises KeyError for an unknown pair."""
         market = self._markets[pair]
@@ -259,7 +271,7 @@ class Exchange:
         market = self._markets[pair]
         if not self._is_matching(market):
             return
-        ticks, lots = _on_grid(market, price, qty)
+        ticks, lots = market.on_grid(price, qty)
         taking = Taking("buy" if side == "bid" else "sell", "limit", ticks)
         facing = market.book.facing(taking.side)
         if lots and facing.crosses(ticks):
@@ -284,7 +296,7 @@ class Exchange:
         market = self._markets[pair]
         if not self._is_matching(market):
             return
-        ticks, lots = _on_grid(market, price, qty)
+        ticks, lots = market.on_grid(price, qty)
         market.withdraw_crowd(market.book.facing(side), ticks, also_at_limit=False)
         missing = self._take(market, Taking(side, "limit", ticks), lots)
         if missing:
@@ -312,6 +324,19 @@ class Exchange:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
+    def _admitted(self, account: str, new: NewOrder) -> tuple[PairMarket, WorkingOrder]:
+        """The order after every check, still without an id. Raises ExchangeRefusal."""
+        owner = self._accounts[account]
+        market = self._markets.get(new.pair)
+        if market is None:
+            raise ExchangeRefusal("EQuery:Unknown asset pair")
+        check_status(self._system_status, market.rules.status, new)
+        admitted = admit(market, new, self._clearing.now_ns)
+        self._refuse_duplicate(owner, new)
+        working = self._working(owner, market, new, admitted)
+        check_funds(market, working)
+        return market, working
+
     def _refuse_duplicate(self, owner: Account, new: NewOrder) -> None:
         bearer = owner.find_by_cl_ord_id(new.cl_ord_id) if new.cl_ord_id is not None else None
         if bearer is not None and bearer.is_open:
@@ -323,7 +348,7 @@ class Exchange:
 
     def _working(self, owner: Account, market: PairMarket, new: NewOrder, admitted: Admitted) -> WorkingOrder:
         order = Order(
-            order_id=self._clearing.new_id("O"),
+            order_id="",
             account=owner.name,
             pair=new.pair,
             side=new.side,
@@ -394,21 +419,24 @@ class Exchange:
         self._clearing.close(working, "canceled", reason)
         market.tell_levels(self._clearing.now_ns)
 
+    def _change_grid(self, market: PairMarket, rules: PairRules) -> None:
+        resting = [*market.book.bids.orders(), *market.book.asks.orders()]
+        left = [(id_, market.price(ticks), market.qty(lots)) for id_, ticks, lots in resting if id_ != CROWD]
+        is_counted_alike = rules.cost_decimals == market.rules.cost_decimals
+        market.begin_anew(rules, self._clearing.now_ns)
+        for order_id, price, qty in left:
+            working, ticks, lots = self._resting[order_id], market.ticks(price), market.lots(qty)
+            if is_counted_alike and ticks is not None and lots is not None:
+                working.ticks, working.lots_left = ticks, lots
+                market.rest(market.book.resting(working.order.side), order_id, ticks, lots)
+            else:
+                del self._resting[order_id]
+                self._clearing.close(working, "canceled", "Pair rules changed")
+        market.tell_levels(self._clearing.now_ns)
+
     def _is_matching(self, market: PairMarket) -> bool:
         return self._system_status == "online" and market.rules.status in ("online", "limit_only")
 
 
-def _check_funds(market: PairMarket, working: WorkingOrder) -> None:
-    needed = hold_of(market, working)
-    if working.order.order_type == "market" and working.order.side == "buy":
-        needed = market.most_for(working.lots_left, working.ticks, working.taker_percent)
-    if needed > working.owner.free(working.hold_asset):
-        raise ExchangeRefusal("EOrder:Insufficient funds")
-
-
-def _on_grid(market: PairMarket, price: Decimal, qty: Decimal) -> tuple[int, int]:
-    ticks, lots = market.ticks(price), market.lots(qty)
-    assert ticks is not None, f"{price} is off the tick of {market.rules.name}"
-    assert lots is not None, f"{qty} is off the lot of {market.rules.name}"
-    assert ticks > 0 <= lots, f"{price} and {qty}"
-    return ticks, lots
+def _digits(rules: PairRules) -> tuple[int, int, int]:
+    return rules.price_decimals, rules.qty_decimals, rules.cost_decimals

@@ -72,9 +72,9 @@ class KeyRing:
         Raises ExchangeRefusal: `EAPI:Invalid key`, `EAPI:Invalid signature`, `EAPI:Invalid nonce`, tried in this order.
         """
         known = self._api_key
-        if not hmac.compare_digest(key.encode(), known.key.encode()):
+        if not hmac.compare_digest(_bytes_of(key), known.key.encode()):
             raise ExchangeRefusal("EAPI:Invalid key")
-        if not hmac.compare_digest(sign.encode(), api_sign(known.secret, path, nonce, body).encode()):
+        if not hmac.compare_digest(_bytes_of(sign), api_sign(known.secret, path, nonce, body).encode()):
             raise ExchangeRefusal("EAPI:Invalid signature")
         if not _is_nonce(nonce) or int(nonce) <= known.nonce_used:
             raise ExchangeRefusal("EAPI:Invalid nonce")
@@ -92,6 +92,11 @@ class KeyRing:
         """The account that a token opens; None if it is unknown or too old."""
         account, expires_ns = self._tokens.get(token, ("", now_ns))
         return account if now_ns < expires_ns else None
+
+
+def _bytes_of(header: str) -> bytes:
+    """A header's value as it came: what was no UTF-8 stands in the text as lone surrogates."""
+    return header.encode("utf-8", "surrogateescape")
 
 
 def _is_nonce(nonce: str) -> bool:

@@ -16,9 +16,13 @@ from aether.domain.values import NANOS_PER_S
 from aether.sim.exchange import ExchangeRefusal, NewOrder
 from aether.sim.records import Kind, Lifetime, OrderSide
 
-DEADLINE_S_MAX = 60  # Kraken docs, Add Order: a deadline lies at most 60 s ahead
+# Kraken docs, Add Order: how far ahead a deadline may lie, at least on each door and at most on both.
+REST_DEADLINE_NS_MIN = 2 * NANOS_PER_S
+SOCKET_DEADLINE_NS_MIN = NANOS_PER_S // 2
+DEADLINE_NS_MAX = 60 * NANOS_PER_S
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+_RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
 _DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?|\.[0-9]{1,20}")
 
 # Fields of REST `AddOrder` for what this exchange does not have, with the values that ask for nothing.
@@ -77,7 +81,7 @@ def rest_order(pair: str, form: Mapping[str, str], now_ns: int) -> NewOrder:
         post_only="post" in flags,
         cl_ord_id=form.get("cl_ord_id") or None,
         userref=whole(form["userref"], "userref") if form.get("userref") else None,
-        deadline_ns=deadline(form["deadline"], now_ns) if form.get("deadline") else None,
+        deadline_ns=deadline(form["deadline"], now_ns, REST_DEADLINE_NS_MIN) if form.get("deadline") else None,
     )
 
 
@@ -98,7 +102,7 @@ def socket_order(fields: Mapping[str, object], now_ns: int) -> NewOrder:
         post_only=bool(fields.get("post_only", False)),
         cl_ord_id=cast("str | None", fields.get("cl_ord_id")),
         userref=cast("int | None", fields.get("order_userref")),
-        deadline_ns=deadline(str(text), now_ns) if text is not None else None,
+        deadline_ns=deadline(str(text), now_ns, SOCKET_DEADLINE_NS_MIN) if text is not None else None,
     )
 
 
@@ -112,24 +116,27 @@ def exact_amount(value: object, field: str) -> Decimal:
     return decimal
 
 
-def deadline(text: str, now_ns: int) -> int:
-    """Nanoseconds of an RFC 3339 deadline; refused beyond 60 s, while an elapsed one is the exchange's to refuse."""
+def deadline(text: str, now_ns: int, least_ns: int) -> int:
+    """Nanoseconds of an RFC 3339 deadline; refused where it is nearer than `least_ns`, or beyond 60 s.
+
+    One that has elapsed is the exchange's to refuse.
+    """
     try:
         at_ns = instant_ns(text)
     except ValueError as error:
         raise bad_argument("deadline") from error
-    if at_ns > now_ns + DEADLINE_S_MAX * NANOS_PER_S:
+    ahead_ns = at_ns - now_ns
+    if 0 <= ahead_ns < least_ns or ahead_ns > DEADLINE_NS_MAX:
         raise bad_argument("deadline")
     return at_ns
 
 
 def instant_ns(text: str) -> int:
     """Nanoseconds since 1970 UTC of an RFC 3339 time with its offset. Raises ValueError."""
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError("a time needs its offset")
+    if not _RFC_3339.fullmatch(text):
+        raise ValueError("no RFC 3339 time with its offset")
     try:
-        return (at - _EPOCH) // timedelta(microseconds=1) * 1000
+        return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1) * 1000
     except OverflowError as error:
         raise ValueError("a time out of range") from error
 

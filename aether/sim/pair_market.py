@@ -45,6 +45,25 @@ class PairMarket:
         """A quantity in lots, None where it is off the lot."""
         return _whole(qty, self.rules.qty_decimals)
 
+    def on_grid(self, price: Decimal, qty: Decimal) -> tuple[int, int]:
+        """Price and quantity of the crowd in ticks and lots: whoever speaks for it keeps to the pair's rules."""
+        ticks, lots = self.ticks(price), self.lots(qty)
+        assert ticks is not None, f"{price} is off the tick of {self.rules.name}"
+        assert lots is not None, f"{qty} is off the lot of {self.rules.name}"
+        assert ticks > 0 <= lots, f"{price} and {qty}"
+        return ticks, lots
+
+    def begin_anew(self, rules: PairRules, at_ns: int) -> None:
+        """Take over rules with other digits. The book is empty then: its ticks and lots were the old ones."""
+        for half in (self.book.bids, self.book.asks):
+            for ticks, _ in half.levels():
+                self._touch(half, ticks)
+        self.book = OrderBook()
+        self.tell_levels(at_ns)
+        last = None if self.last_ticks is None else self.price(self.last_ticks)
+        self.rules = rules
+        self.last_ticks = None if last is None else self.ticks(last)
+
     def rest(self, half: BookHalf, order_id: str, ticks: int, lots: int) -> None:
         """Put lots into the book, at the end of their price's queue."""
         self._touch(half, ticks)

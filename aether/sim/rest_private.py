@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from aether.domain.values import MONEY, NANOS_PER_S, ZERO
+from aether.sim.account import cl_ord_id_key
 from aether.sim.assets import BY_NAME, MONEY_DECIMALS, find_asset
 from aether.sim.desk import Desk
 from aether.sim.exchange import ExchangeRefusal, LedgerEntry, Order, Trade
@@ -182,7 +183,8 @@ def _named(orders: Sequence[Order], form: Form) -> list[Order]:
         userref = whole(form["userref"], "userref")
         found = [order for order in found if (order.userref or 0) == userref]
     if form.get("cl_ord_id"):
-        found = [order for order in found if order.cl_ord_id == form["cl_ord_id"]]
+        key = cl_ord_id_key(form["cl_ord_id"])
+        found = [order for order in found if order.cl_ord_id and cl_ord_id_key(order.cl_ord_id) == key]
     return found
 
 

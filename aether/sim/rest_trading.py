@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from aether.sim.desk import Desk
-from aether.sim.dry_run import check_order
 from aether.sim.exchange import ExchangeRefusal
 from aether.sim.order_form import bad_argument, rest_order, whole
 from aether.sim.rest_private import Form, Handler
@@ -18,7 +17,7 @@ def add_order(desk: Desk, account: str, form: Form) -> object:
     new = rest_order(rules.name, form, now_ns)
     descr = {"order": order_text(new, rules)}
     if form.get("validate", "false").lower() in ("true", "1"):
-        check_order(desk.exchange, account, new, now_ns)
+        desk.exchange.check_order(account, new, now_ns)
         return {"descr": descr}
     return {"descr": descr, "txid": [desk.exchange.add_order(account, new, now_ns).order_id]}
 
@@ -54,11 +53,12 @@ def _orders_named(desk: Desk, account: str, form: Form) -> list[str]:
         raise bad_argument("txid")
     if text and not text.lstrip("-").isdigit():
         return [text]
-    found = [
-        order.order_id
-        for order in desk.exchange.open_orders(account)
-        if (order.cl_ord_id == cl_ord_id if cl_ord_id else order.userref == whole(text, "txid"))
-    ]
+    if cl_ord_id:
+        named = desk.exchange.find_order(account, cl_ord_id=cl_ord_id)
+        found = [named.order_id] if named is not None else []
+    else:
+        userref = whole(text, "txid")
+        found = [order.order_id for order in desk.exchange.open_orders(account) if order.userref == userref]
     if not found:
         raise ExchangeRefusal("EOrder:Unknown order")
     return found

@@ -175,19 +175,17 @@ class Sandbox:
         try:
             query = dict(request.query)
             if request.method == "POST":
-                query |= read_form(request.content_type, await request.read())
+                query |= read_form(request.content_type, await _body_of(request))
             text = self._rest.public(request.match_info["method"], query)
-        except web.HTTPRequestEntityTooLarge:
-            text = refusal("EAPI:Bad request")
         except ExchangeRefusal as refused:
             text = refusal(refused.text)
         return web.Response(text=text, content_type="application/json")
 
     async def _answer_private(self, request: web.Request) -> web.Response:
         try:
-            text = self._rest.private(request.path, request.headers, await request.read())
-        except web.HTTPRequestEntityTooLarge:
-            text = refusal("EAPI:Bad request")
+            text = self._rest.private(request.path, request.headers, await _body_of(request))
+        except ExchangeRefusal as refused:
+            text = refusal(refused.text)
         return web.Response(text=text, content_type="application/json")
 
     # --- connections --------------------------------------------------------------------------------------------
@@ -237,6 +235,14 @@ async def _beat(session: Session) -> None:
 def _abort(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.abort()
+
+
+async def _body_of(request: web.Request) -> bytes:
+    """All of the body. Raises ExchangeRefusal for one too long, or not encoded as its headers say."""
+    try:
+        return await request.read()
+    except (web.HTTPRequestEntityTooLarge, web.RequestPayloadError) as error:
+        raise ExchangeRefusal("EAPI:Bad request") from error
 
 
 async def _answer_elsewhere(_: web.Request) -> web.Response:

@@ -39,11 +39,11 @@ _REFUSAL_CODES = (
     ("EGeneral:Invalid arguments:volume minimum not met", "venue_minimum"),
     ("EOrder:Cost minimum not met", "venue_minimum"),
     ("EOrder:Tick size check failed", "venue_tick"),
+    ("EOrder:Invalid price", "venue_tick"),
     ("EOrder:Post only order", "venue_post_only"),
     ("EOrder:cl_ord_id already in use", "venue_duplicate"),
     ("EService:Market in ", "venue_status"),
     ("EGeneral:Invalid arguments", "venue_invalid"),
-    ("EOrder:Invalid", "venue_invalid"),
     ("EQuery:", "venue_invalid"),
 )
 
@@ -86,26 +86,24 @@ class SimVenue:
     async def submit(self, order: SubmitOrder) -> SubmitAccepted | SubmitRefused | SubmitUnknown:
         """Send this order once. A text that proves nothing comes back as SubmitUnknown; nothing is raised."""
         if self._gate.wire(order.symbol) is None:
-            return SubmitRefused(order.cl_ord_id, "venue_invalid", "EQuery:Unknown asset pair")
+            return refused_submit(order.cl_ord_id, "EQuery:Unknown asset pair")
         await self._travel()
         now_ns = self._world.catch_up()
         try:
             accepted = self._world.exchange.add_order(self._account, _new_order(order), now_ns)
         except ExchangeRefusal as refusal:
             await self._travel()
-            if refusal.text in _UNKNOWN_OUTCOMES:
-                return SubmitUnknown(order.cl_ord_id, refusal.text)
-            return SubmitRefused(order.cl_ord_id, _refusal_code(refusal.text), refusal.text)
+            return refused_submit(order.cl_ord_id, refusal.text)
         self._world.publish()
         await self._travel()
         return SubmitAccepted(order.cl_ord_id, accepted.order_id)
 
     async def cancel(self, cancel: CancelOrder) -> CancelAnswered:
-        """Ask for a cancel; nothing is raised."""
+        """Ask for a cancel, by our own id where the venue's is not known; nothing is raised."""
         await self._travel()
         now_ns = self._world.catch_up()
         try:
-            self._world.exchange.cancel_order(self._account, cancel.order_id, now_ns)
+            self._world.exchange.cancel_order(self._account, self._order_id(cancel), now_ns)
         except ExchangeRefusal as refusal:
             await self._travel()
             return CancelAnswered(cancel.cl_ord_id, done=False, text=refusal.text)
@@ -147,6 +145,13 @@ class SimVenue:
         rates = [(symbol, exchange.fee_rates(self._account, symbol)) for symbol in symbols]
         await self._travel()
         return tuple(FeesSeen(symbol, taker * 100, maker * 100) for symbol, (taker, maker) in rates)
+
+    def _order_id(self, cancel: CancelOrder) -> str:
+        """The venue's id of the order; empty, and so of no order, where there is none."""
+        if cancel.order_id:
+            return cancel.order_id
+        order = self._world.exchange.find_order(self._account, cl_ord_id=cancel.cl_ord_id)
+        return order.order_id if order is not None else ""
 
     async def _travel(self) -> None:
         if self._latency_ms:
@@ -203,8 +208,9 @@ def _new_order(order: SubmitOrder) -> NewOrder:
     )
 
 
-def _refusal_code(text: str) -> str:
-    for start, code in _REFUSAL_CODES:
-        if text.startswith(start):
-            return code
-    return "venue_other"
+def refused_submit(cl_ord_id: str, text: str) -> SubmitRefused | SubmitUnknown:
+    """What the exchange's refusal of an order means: no order, or nothing at all."""
+    if text in _UNKNOWN_OUTCOMES:
+        return SubmitUnknown(cl_ord_id, text)
+    code = next((code for start, code in _REFUSAL_CODES if text.startswith(start)), "venue_other")
+    return SubmitRefused(cl_ord_id, code, text)

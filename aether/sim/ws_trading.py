@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from aether.sim.account import cl_ord_id_key
 from aether.sim.desk import Desk
-from aether.sim.dry_run import check_order
-from aether.sim.exchange import ExchangeRefusal
+from aether.sim.exchange import ExchangeRefusal, Order
 from aether.sim.order_form import bad_argument, socket_order
 from aether.sim.rest_trading import dead_man
 from aether.sim.ws_fields import SocketRefusal
@@ -54,7 +54,7 @@ def add_order(desk: Desk, account: str, fields: Fields) -> list[Answer]:
     new = socket_order(fields, now_ns)
     result: dict[str, object] = {"order_id": ""}
     if fields.get("validate", False):
-        check_order(desk.exchange, account, new, now_ns)
+        desk.exchange.check_order(account, new, now_ns)
     else:
         result["order_id"] = desk.exchange.add_order(account, new, now_ns).order_id
     if new.cl_ord_id is not None:
@@ -90,8 +90,7 @@ def cancel_all_orders_after(desk: Desk, account: str, fields: Fields) -> list[An
 
 
 def _cancel(desk: Desk, account: str, name: str, item: str | int) -> Answer:
-    attribute = "userref" if name == "order_userref" else name
-    found = [order for order in desk.exchange.open_orders(account) if getattr(order, attribute) == item]
+    found = [order for order in desk.exchange.open_orders(account) if _bears(order, name, item)]
     if not found:
         return Answer(error="EOrder:Unknown order")
     try:
@@ -100,6 +99,14 @@ def _cancel(desk: Desk, account: str, name: str, item: str | int) -> Answer:
     except ExchangeRefusal as refused:
         return Answer(error=refused.text)
     return Answer({name: item})
+
+
+def _bears(order: Order, name: str, item: str | int) -> bool:
+    if name == "order_userref":
+        return order.userref == item
+    if name == "order_id":
+        return order.order_id == item
+    return order.cl_ord_id is not None and cl_ord_id_key(order.cl_ord_id) == cl_ord_id_key(str(item))
 
 
 METHODS: Mapping[str, Method] = {

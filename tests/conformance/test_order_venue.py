@@ -177,7 +177,7 @@ def test_an_order_past_its_deadline_is_never_filled_and_never_called_accepted(pl
 def test_a_deadline_leaves_a_resting_order_alone(play: Play) -> None:
     async def scene(stage: Any) -> None:
         await stage.live()
-        soon = stage.clock.wall_ns() + NANOS_PER_S // 2
+        soon = stage.clock.wall_ns() + NANOS_PER_S
         assert isinstance(await stage.venue.submit(stage.resting(deadline_ns=soon)), SubmitAccepted)
         await stage.until(lambda: stage.clock.wall_ns() > soon + NANOS_PER_S // 4, "the deadline is past")
         stage.settle()

@@ -26,7 +26,7 @@ PARTS_HELD_BY: dict[str, tuple[str, ...]] = {
     "unit/test_crowd.py": ("sim/candles.py", "sim/quoting.py", "sim/replay.py"),
     "unit/test_exchange.py": ("sim/account.py", "sim/admission.py", "sim/clearing.py", "sim/pair_market.py"),
     "unit/test_sandbox_rest.py": (
-        *("sim/assets.py", "sim/dry_run.py", "sim/order_form.py"),
+        *("sim/assets.py", "sim/order_form.py"),
         *("sim/rest_private.py", "sim/rest_records.py", "sim/rest_trading.py"),
     ),
     "unit/test_sandbox_sockets.py": (

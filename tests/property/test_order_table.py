@@ -77,7 +77,7 @@ class AnyOrderOfNews(RuleBasedStateMachine):
         super().__init__()
         self.ledger = Ledger()
         self.fills: dict[str, Decimal] = {}
-        self.told_total = D(0)
+        self.told_total: Decimal | None = None
         self.states = [OrderState.IN_FLIGHT]
         self.fold(SUBMITTED)
 
@@ -130,15 +130,17 @@ class AnyOrderOfNews(RuleBasedStateMachine):
         total=st.sampled_from([None, "0", "2.5", "10"]),
     )
     def an_end_is_reported(self, status: VenueStatus, total: str | None) -> None:
-        was_done = self.order.state is OrderState.DONE
+        is_told = self.order.state is OrderState.DONE and self.told_total is not None
         cum_qty = None if total is None else Qty(D(total))
         fact = order_fact(self.ledger, replace(REPORT, status=status, cum_qty=cum_qty), "closed")
-        if was_done:
+        if is_told:
             assert fact is None
         if fact is not None:
             self.fold(fact)
         if fact is not None and not isinstance(fact, OrderSurprised):
-            self.told_total = max(D(total or 0), ASKED if status is VenueStatus.FILLED else D(0))
+            self.told_total = None if total is None else D(total)
+            if status is VenueStatus.FILLED:
+                self.told_total = max(D(total or 0), ASKED)
 
     @rule()
     def it_is_accepted(self) -> None:
@@ -173,14 +175,18 @@ class AnyOrderOfNews(RuleBasedStateMachine):
 
     @invariant()
     def what_is_known_is_never_in_doubt_again(self) -> None:
-        if OrderState.OPEN in self.states:
-            later = set(self.states[self.states.index(OrderState.OPEN) :])
-            assert later <= {OrderState.OPEN, OrderState.DONE}
+        for known in (OrderState.OPEN, OrderState.NEVER_LIVED):
+            if known in self.states:
+                later = set(self.states[self.states.index(known) :])
+                assert later <= {known, OrderState.OPEN, OrderState.DONE}
 
     @invariant()
     def the_worst_case_is_reserved_until_it_is_proven_smaller(self) -> None:
         filled = self.order.filled.coins
-        may_come = self.told_total if self.order.state is OrderState.DONE else ASKED
+        is_told = self.order.state is OrderState.DONE and self.told_total is not None
+        may_come = self.told_total if is_told and self.told_total is not None else ASKED
+        if self.order.state is OrderState.NEVER_LIVED:
+            may_come = filled
         outstanding = max(D(0), may_come - filled)
         assert self.order.outstanding.coins == outstanding
         assert self.order.reserved_usd.amount == RESERVED * outstanding / ASKED
@@ -188,7 +194,9 @@ class AnyOrderOfNews(RuleBasedStateMachine):
 
     @invariant()
     def it_leaves_tracking_only_with_evidence_and_all_fills_that_it_counted(self) -> None:
-        is_settled = self.order.state is OrderState.DONE and self.order.filled.coins >= self.told_total
+        may_come = ASKED if self.told_total is None else self.told_total
+        has_all = self.order.state is OrderState.DONE and self.order.filled.coins >= may_come
+        is_settled = has_all or self.order.state is OrderState.NEVER_LIVED
         assert (NAME not in self.ledger.unsettled) == is_settled == self.order.is_settled
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aether.core.portfolio import EXTERNAL, Portfolio
+from aether.core.portfolio import Portfolio
 from aether.domain.facts import OrderFilled
 from aether.domain.instruments import Side
 from aether.domain.orders import AssetAmount, AssetBalance, Liquidity
@@ -47,22 +47,13 @@ def fills(draw: st.DrawFn) -> OrderFilled:
     )
 
 
-def booked(told: list[OrderFilled]) -> tuple[Portfolio, list[OrderFilled]]:
-    """A portfolio that all of these fills moved, but sales of more coins than a strategy holds."""
+def booked(told: list[OrderFilled]) -> Portfolio:
+    """A portfolio that all of these fills moved, also sales of more coins than are held."""
     portfolio = Portfolio()
     portfolio.open_with((AssetBalance("USD", D(100_000), ZERO),))
-    kept = []
     for fill in told:
-        assert fill.symbol is not None
-        held = portfolio.position(fill.strategy or EXTERNAL, fill.symbol).qty.coins
-        if fill.side is Side.BUY or MONEY.add(fill.qty.coins, coins_fee(fill)) <= held:
-            portfolio.book(fill)
-            kept.append(fill)
-    return portfolio, kept
-
-
-def coins_fee(fill: OrderFilled) -> Decimal:
-    return sum((fee.amount for fee in fill.fees if fee.asset != "USD"), ZERO)
+        portfolio.book(fill)
+    return portfolio
 
 
 def total(values: list[Decimal]) -> Decimal:
@@ -76,7 +67,7 @@ def total(values: list[Decimal]) -> Decimal:
 def test_realised_and_unrealised_profit_is_the_change_of_equity_to_the_last_digit(
     told: list[OrderFilled], mark: Decimal
 ) -> None:
-    portfolio, _ = booked(told)
+    portfolio = booked(told)
     equity = portfolio.balance("USD")
     for asset in ("BTC", "ETH"):
         equity = MONEY.add(equity, MONEY.multiply(portfolio.balance(asset), mark))
@@ -90,10 +81,10 @@ def test_realised_and_unrealised_profit_is_the_change_of_equity_to_the_last_digi
 
 @given(st.lists(fills(), max_size=30))
 def test_balances_are_the_exact_sums_of_costs_coins_and_fees(told: list[OrderFilled]) -> None:
-    portfolio, kept = booked(told)
+    portfolio = booked(told)
 
     dollars = [D(100_000)]
-    for fill in kept:
+    for fill in told:
         direction = -1 if fill.side is Side.BUY else 1
         dollars.append(direction * fill.cost.amount)
         dollars += [-fee.amount for fee in fill.fees if fee.asset == "USD"]
@@ -102,20 +93,15 @@ def test_balances_are_the_exact_sums_of_costs_coins_and_fees(told: list[OrderFil
 
 @given(st.lists(fills(), max_size=30))
 def test_positions_of_all_strategies_add_up_to_the_holding(told: list[OrderFilled]) -> None:
-    portfolio, _ = booked(told)
+    portfolio = booked(told)
 
     for symbol in SYMBOLS:
-        held = [item.qty.coins for item in portfolio.positions.values() if item.symbol == symbol]
+        held = [item.coins for item in portfolio.positions.values() if item.symbol == symbol]
         assert total(held) == portfolio.balance(symbol.removesuffix("/USD"))
 
 
 @given(st.lists(fills(), max_size=30))
-def test_a_position_is_never_negative_and_an_empty_one_costs_nothing(told: list[OrderFilled]) -> None:
-    portfolio = Portfolio()
-    for fill in told:  # others may sell what no position holds
-        portfolio.book(fill)
-
-    for position in portfolio.positions.values():
-        assert position.qty.coins >= 0
-        assert position.cost.amount >= 0
-        assert position.qty or not position.cost.amount
+def test_an_empty_position_costs_nothing_and_what_is_owed_cannot_be_sold(told: list[OrderFilled]) -> None:
+    for position in booked(told).positions.values():
+        assert position.coins or not position.cost.amount
+        assert position.qty.coins == max(ZERO, position.coins)

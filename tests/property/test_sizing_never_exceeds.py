@@ -86,7 +86,8 @@ def decisions(draw: st.DrawFn) -> tuple[OrderIntent, RiskView]:
         peak=equity,
         holding_free=Qty(draw(decimals("0", "60", 8))),
         account_as_of_ns=T0,
-        quote=QuoteSeen(price, price, 0, None),
+        quote=QuoteSeen(price, price, 0, price),
+        last_close=None,
         costs=CostEstimate(D(500), fee_bps, D(0), D(0), D(0)),
         fee_bps_worst=fee_bps,
         volatility_bps=Bps(400),
@@ -166,6 +167,8 @@ def test_a_sell_never_takes_more_than_is_free_and_its_price_is_never_below_the_w
 
     if isinstance(sized, SizedOrder):
         assert sized.qty <= view.holding_free
+        if sized.decision.binding in {"wanted", "holding_room"}:
+            assert sized.qty == view.instrument.qty_down(min(intent.wanted_qty, view.holding_free))
         assert sized.limit_price >= intent.limit_price
         assert sized.reserved == NO_USD
 

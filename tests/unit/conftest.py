@@ -23,6 +23,7 @@ from aether.domain.inputs import (
     AccountSeen,
     Bar,
     BookChanged,
+    ClockMeasured,
     Command,
     CommandGiven,
     FillReported,
@@ -34,6 +35,7 @@ from aether.domain.inputs import (
     RunBegan,
     Stamped,
     SubmitAccepted,
+    SystemStatusSeen,
     Tick,
 )
 from aether.domain.instruments import Instrument, PairStatus, Side
@@ -56,7 +58,7 @@ T0 = 1_767_268_800 * NANOS_PER_S  # 2026-01-01T12:00:00Z
 ALL_VIEWS = ("balances", "executions", "open", "closed", "trades")
 OPERATOR = Actor("uid:1000", Role.OPERATOR)
 RISING = tuple(D(100) * D("1.01") ** step for step in range(-39, 1))
-FALLING = tuple(reversed(RISING))
+FALLING = tuple(D(100) * D("1.01") ** step for step in range(39, -1, -1))
 
 Kind = TypeVar("Kind")
 
@@ -195,6 +197,7 @@ class Make:
             holding_free=Qty(D(50)),
             account_as_of_ns=T0 - 10 * NANOS_PER_S,
             quote=QuoteSeen(Price(D("99.9")), Price(D(100)), 100, Price(D(100))),
+            last_close=None,
             costs=CostEstimate(D(200), D(40), D(5), D(0), D(2)),
             fee_bps_worst=D(40),
             volatility_bps=Bps(400),
@@ -338,6 +341,8 @@ class Desk:
     def start(self, closes: Sequence[Decimal] = RISING, *, usd: str = "10000", coins: str = "0") -> Desk:
         """All that a start hears, but the first book."""
         self.begin()
+        self.take(ClockMeasured(offset_ns=0, error_ns=0))
+        self.take(SystemStatusSeen("online"))
         self.take(InstrumentSeen(Make.instrument()))
         self.take(Make.history(closes, self.at_ns))
         self.take(PrivateStreamLive(1))

@@ -13,6 +13,7 @@ from aether.domain.errors import BadConfiguration
 from aether.domain.facts import (
     AccountOpened,
     CommandAccepted,
+    DifferenceAccepted,
     Fact,
     HoldEnded,
     Numbered,
@@ -178,6 +179,13 @@ async def test_sums_are_compared_wherever_the_account_was_found_to_agree(path: P
     assert (differing.ok, differing.first_bad_seq) == (False, 7)
     assert "account of 0.29900000001 BTC; the rows before it add up to 0.299" in differing.why
     assert (lacking.ok, lacking.first_bad_seq) == (False, 7)
+
+
+async def test_an_accepted_difference_is_part_of_the_sums(path: Path) -> None:
+    accepted = DifferenceAccepted("USD", Decimal("-8.05"), PERSON)
+    agreed = Reconciled(balances(**{**AFTER, "USD": "700"}), 0)
+
+    assert (await verify(await written(path, [*DAY, accepted, agreed]))).ok
 
 
 async def test_no_journal_at_all_is_a_matter_of_the_command_line(path: Path) -> None:

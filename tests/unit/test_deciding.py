@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from aether.core.strategies.trend import trend_signal
+from aether.core.strategies.trend import Signal, trend_signal
 from aether.domain.effects import SubmitOrder
 from aether.domain.errors import InvariantBroken
 from aether.domain.facts import IntentRefused, OrderSubmitted, SignalChanged, StrategyPaused
 from aether.domain.inputs import (
+    ClockMeasured,
     FeesSeen,
     FillReported,
     Halt,
@@ -24,7 +25,7 @@ from aether.domain.inputs import (
 )
 from aether.domain.instruments import PairStatus, Side
 from aether.domain.orders import OrderType, TimeInForce, VenueStatus
-from aether.domain.values import Price, Qty, Usd
+from aether.domain.values import Bps, Price, Qty, Usd
 
 D = Decimal
 
@@ -117,6 +118,7 @@ def test_a_volatility_floor_keeps_a_quiet_market_from_making_a_large_order(new_d
 def test_a_storm_shrinks_the_size(new_desk: Any, make: Any) -> None:
     calm = [D(100) * D("1.002") ** step for step in range(-40, -4)]
     wild = [calm[-1] * D("1.03") ** step for step in range(1, 6)]
+    calm, wild = ([close * 100 / wild[-1] for close in closes] for closes in (calm, wild))  # to where the book is
     desk = ready(new_desk, make, closes=(*calm, *wild))
     desk.tick()
     decision = desk.said(OrderSubmitted)[0].decision
@@ -192,11 +194,49 @@ def test_a_refusal_is_told_when_it_changes_and_not_at_each_repeat(new_desk: Any,
         desk.tick()
     desk.take(InstrumentSeen(make.instrument(status=PairStatus.CANCEL_ONLY)))
     desk.command(Resume("all", "fine"))
+    desk.take(make.book(), after_s=60)
     for _ in range(5):
         desk.tick()
 
     assert [fact.code for fact in desk.said(IntentRefused)] == ["risk_halted", "risk_pair_status"]
     assert desk.sent(SubmitOrder) == []
+
+
+def wavering(desk: Any, make: Any, times: int) -> None:
+    """A spread that is now too wide, now tight, while the edge is too small for either."""
+    for _ in range(times):
+        desk.take(make.book("99", "100.0"), after_s=1)
+        desk.take(make.book("99.9", "100.0"), after_s=1)
+
+
+def test_a_spread_that_wavers_over_its_limit_is_told_once_for_each_code(new_desk: Any, make: Any) -> None:
+    desk = ready(new_desk, make, trends=(make.trend(edge_percent=1),))
+    desk.tick()
+    wavering(desk, make, 40)
+
+    assert [fact.code for fact in desk.said(IntentRefused)] == ["risk_edge", "risk_spread"]
+
+
+@pytest.mark.parametrize(("after_s", "is_told"), [(59.999, False), (60, True)])
+def test_a_second_refusal_waits_for_its_minute(new_desk: Any, make: Any, after_s: float, *, is_told: bool) -> None:
+    desk = ready(new_desk, make, trends=(make.trend(edge_percent=1),))
+    desk.tick()
+    desk.take(make.book("99", "100.0"), after_s)
+
+    assert (len(desk.said(IntentRefused)) == 2) is is_told
+
+
+def test_refusals_are_told_anew_after_an_order_and_still_once_a_minute(new_desk: Any, make: Any) -> None:
+    desk = ready(new_desk, make)
+    desk.take(make.book("99", "100.0"))
+    desk.tick()
+    for _ in range(12):  # an order that is refused, and a wide spread, every ten seconds
+        desk.take(make.book(), after_s=5)
+        desk.take(SubmitRefused(desk.order.cl_ord_id, "venue_other", "E"))
+        desk.take(make.book("99", "100.0"), after_s=5)
+
+    assert [fact.code for fact in desk.said(IntentRefused)] == ["risk_spread"] * 3
+    assert len(desk.sent(SubmitOrder)) == 12
 
 
 @pytest.mark.parametrize(("after_s", "is_sent"), [(5, True), (5.001, False)])
@@ -209,6 +249,33 @@ def test_a_quote_that_goes_stale_is_not_traded_on(new_desk: Any, make: Any, afte
     desk.tick(after_s)
 
     assert bool(desk.sent(SubmitOrder)) is is_sent
+
+
+@pytest.mark.parametrize(("trade_age_s", "codes"), [(300, ["risk_collar"]), (300.001, [])])
+def test_a_trade_that_is_no_longer_fresh_gives_way_to_the_last_close(
+    new_desk: Any, make: Any, trade_age_s: float, codes: list[str]
+) -> None:
+    desk = ready(new_desk, make)
+    desk.take(TradeSeen(make.BTC, Side.BUY, make.price("90"), make.qty("1"), make.T0))
+    desk.at_ns += int(trade_age_s * make.S)
+    desk.take(make.history(make.RISING, desk.at_ns))
+    desk.take(ClockMeasured(offset_ns=0, error_ns=0))
+    desk.look()
+    desk.take(make.book())
+    desk.tick()
+
+    assert [fact.code for fact in desk.said(IntentRefused)] == codes
+    assert bool(desk.sent(SubmitOrder)) is not bool(codes)
+
+
+def test_the_last_close_is_a_second_reference_of_the_collar_without_a_trade(new_desk: Any, make: Any) -> None:
+    desk = ready(new_desk, make)
+    desk.take(make.book("109.9", "110.0"))
+    desk.tick()
+
+    (refused,) = desk.said(IntentRefused)
+    assert (refused.code, refused.decision.quote.last_trade) == ("risk_collar", None)
+    assert refused.why.endswith("from the middle and the last close, at most 150")
 
 
 def test_the_last_trade_is_a_second_reference_of_the_collar(new_desk: Any, make: Any) -> None:
@@ -249,6 +316,7 @@ def test_an_account_that_was_not_compared_for_long_stops_orders(new_desk: Any, m
     desk.tick()
     desk.command(Resume("all", "fine"))
     desk.take(make.history(make.RISING, desk.at_ns + 181 * make.S), after_s=181)
+    desk.take(ClockMeasured(offset_ns=0, error_ns=0))
     desk.take(make.book())
     desk.tick()
     assert desk.said(IntentRefused)[-1].code == "risk_account_stale"
@@ -280,6 +348,7 @@ def test_an_unresolved_order_of_one_strategy_stops_the_other_on_that_pair(new_de
     desk.tick()
     desk.take(SubmitUnknown(desk.order.cl_ord_id, "timeout"))
     desk.command(Resume("strategy:twin", "fine"))
+    desk.take(make.book(), after_s=60)
     desk.tick()
 
     assert len(desk.sent(SubmitOrder)) == 1
@@ -327,14 +396,15 @@ def test_a_strategy_is_asked_once_a_bar(new_desk: Any, make: Any, monkeypatch: p
     assert len(asked) == 2
 
 
+@pytest.mark.parametrize("nonsense", [ZeroDivisionError, KeyError, AttributeError, RecursionError, AssertionError])
 def test_a_strategy_that_raises_is_paused_and_the_other_goes_on(
-    new_desk: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+    new_desk: Any, make: Any, monkeypatch: pytest.MonkeyPatch, nonsense: type[Exception]
 ) -> None:
     real = trend_signal
 
     def broken(closes: Any, parameters: Any, now_bps: int) -> Any:
         if parameters.id == "trend":
-            raise ZeroDivisionError("nonsense")
+            raise nonsense(7)
         return real(closes, parameters, now_bps)
 
     monkeypatch.setattr("aether.core.deciding.trend_signal", broken)
@@ -343,8 +413,20 @@ def test_a_strategy_that_raises_is_paused_and_the_other_goes_on(
         desk.tick(after_s=60)
         desk.take(make.book())
 
-    assert desk.said(StrategyPaused) == [StrategyPaused("trend", "ZeroDivisionError: nonsense")]
+    assert desk.said(StrategyPaused) == [StrategyPaused("trend", f"{nonsense.__name__}: 7")]
     assert [fact.strategy for fact in desk.said(OrderSubmitted)] == ["twin"]
+
+
+def test_a_strategy_that_wants_the_moon_is_paused(new_desk: Any, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        return Signal(Bps(10**9), Bps(200), "moon")
+
+    monkeypatch.setattr("aether.core.deciding.trend_signal", broken)
+    desk = ready(new_desk, make)
+    desk.tick()
+
+    assert [fact.strategy for fact in desk.said(StrategyPaused)] == ["trend"]
+    assert desk.said(SignalChanged) == desk.sent(SubmitOrder) == []
 
 
 def test_a_paused_strategy_is_woken_by_people(new_desk: Any, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from aether.domain.inputs import (
     DiskGateChanged,
     FeedLost,
     Halt,
+    InstrumentSeen,
     LoopStalled,
     PrivateStreamLive,
     PrivateStreamLost,
@@ -157,13 +158,83 @@ def test_each_cause_holds_orders_back_and_lets_go_by_itself(
     assert desk.sent(SubmitOrder) == []
 
     desk.take(ends)
-    desk.take(make.book())
+    desk.take(make.book(), after_s=1)  # from then on no book waited since before a stall
     desk.tick()
     assert holds_of(desk) == set()
     assert len(desk.sent(SubmitOrder)) == 1
     begun = [fact for fact in desk.said(HoldBegan) if (fact.cause, fact.scope) == hold]
     over = [fact for fact in desk.said(HoldEnded) if (fact.cause, fact.scope) == hold]
-    assert len(begun) == len(over) == (2 if hold[0] == "feed" else 1)  # a feed is on hold from the start
+    assert len(begun) == len(over) == (1 if hold[0] == "disk" else 2)  # the others are on hold from the start
+
+
+@pytest.mark.parametrize(
+    ("unheard", "hold"), [(ClockMeasured, ("clock", "all")), (SystemStatusSeen, ("system_status", "all"))]
+)
+def test_no_order_leaves_before_clock_and_status_were_heard(
+    desk: Any, make: Any, unheard: type, hold: tuple[str, str]
+) -> None:
+    desk.begin()
+    said = ClockMeasured(offset_ns=0, error_ns=0), SystemStatusSeen("online")
+    for told in (InstrumentSeen(make.instrument()), make.history(make.RISING), PrivateStreamLive(1), *said):
+        if not isinstance(told, unheard):
+            desk.take(told)
+    desk.take(make.account(desk.at_ns, {"USD": "10000", "BTC": "0"}))
+    desk.take(make.book())
+    desk.tick()
+    assert holds_of(desk) == {hold}
+    assert desk.sent(SubmitOrder) == []
+
+    for told in said:
+        desk.take(told)
+    desk.tick()
+    assert len(desk.sent(SubmitOrder)) == 1
+
+
+@pytest.mark.parametrize(("after_s", "is_held"), [(0, True), (0.999, True), (1, False)])
+def test_a_book_that_may_have_waited_since_before_a_stall_ends_no_hold(
+    desk: Any, make: Any, after_s: float, *, is_held: bool
+) -> None:
+    desk.start()
+    desk.take(make.book())
+    desk.take(LoopStalled(30 * S))
+    desk.take(make.book("99.8", "99.9"), after_s)
+    desk.tick()
+
+    assert (("feed", "symbol:BTC/USD") in holds_of(desk)) is is_held
+    assert (desk.sent(SubmitOrder) == []) is is_held
+    assert desk.engine.market.pictures[make.BTC].bid == Price(D("99.8"))
+
+
+def outage(desk: Any, make: Any, seconds: int) -> None:
+    """The feed is lost for so long, with ticks, and comes back."""
+    desk.start()
+    desk.take(FeedLost(make.BTC, "disconnected"))
+    for _ in range(seconds // 10):
+        desk.tick(after_s=10)
+    desk.take(ClockMeasured(offset_ns=0, error_ns=0))
+    desk.look()
+    desk.take(make.book())
+
+
+@pytest.mark.parametrize(("seconds", "is_sent"), [(120, True), (130, False)])
+def test_an_outage_of_more_than_two_bars_is_no_calm_market(
+    desk: Any, make: Any, seconds: int, *, is_sent: bool
+) -> None:
+    outage(desk, make, seconds)
+    desk.tick()
+    desk.tick()
+
+    assert bool(desk.sent(SubmitOrder)) is is_sent
+
+
+def test_after_an_outage_history_warms_the_strategy_again(desk: Any, make: Any) -> None:
+    outage(desk, make, 600)
+    desk.tick()
+    assert desk.sent(SubmitOrder) == []
+
+    desk.take(make.history(make.RISING, desk.at_ns))
+    desk.tick()
+    assert len(desk.sent(SubmitOrder)) == 1
 
 
 def test_a_lost_private_stream_holds_until_it_lives_and_the_account_agrees(desk: Any, make: Any) -> None:
@@ -232,7 +303,7 @@ def test_a_second_halt_is_accepted_and_changes_nothing(desk: Any) -> None:
     desk.command(Halt("all", "look"))
 
     assert kinds(desk.command(Halt("all", "again"))) == [CommandAccepted]
-    assert desk.ledger.halts["all"].reason == "look"
+    assert desk.ledger.halts["all", "halt_operator"].reason == "look"
 
 
 def test_the_live_account_is_not_resumed_by_one_person(desk: Any) -> None:
@@ -242,7 +313,7 @@ def test_the_live_account_is_not_resumed_by_one_person(desk: Any) -> None:
 
     assert [fact.code for fact in desk.said(CommandRefused)] == ["authority_two_directors"]
     assert kinds(step) == [CommandRefused]
-    assert "all" in desk.ledger.halts
+    assert desk.ledger.halted_scopes == ("all",)
 
 
 def test_a_viewer_changes_nothing(desk: Any) -> None:
@@ -260,7 +331,7 @@ def test_a_fill_worse_than_asked_is_booked_and_halts_its_pair(desk: Any) -> None
 
     assert kinds(step)[:2] == [OrderFilled, TradingHalted]
     assert [halt.code for halt in desk.ledger.halts.values()] == ["halt_contract_broken"]
-    assert list(desk.ledger.halts) == ["symbol:BTC/USD"]
+    assert desk.ledger.halted_scopes == ("symbol:BTC/USD",)
     assert desk.ledger.portfolio.balance("BTC") == 1
 
 

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from aether.domain.effects import AskAccount
+from aether.core.view import publish
+from aether.domain.effects import AskAccount, SubmitOrder
 from aether.domain.facts import (
     AccountOpened,
+    DifferenceAccepted,
+    DifferenceEnded,
     DifferenceFound,
     ExternalOrderGone,
     ExternalOrderSeen,
@@ -16,10 +19,12 @@ from aether.domain.facts import (
     InstrumentAdopted,
     OrderFilled,
     Reconciled,
+    TradingResumed,
 )
 from aether.domain.inputs import (
     AccountUnavailable,
     CancelEverything,
+    ClockMeasured,
     FeedLost,
     FeesSeen,
     FillReported,
@@ -85,17 +90,25 @@ def test_old_fills_in_a_first_snapshot_are_in_the_opening_balance_and_booked_no_
     assert desk.ledger.portfolio.positions == {}
 
 
+@pytest.mark.parametrize("what", ["open", "closed", "fill"])
 @pytest.mark.parametrize("way", ["stream", "look"])
-def test_an_order_with_our_mark_that_is_not_ours_halts_all(desk: Any, make: Any, way: str) -> None:
+def test_what_bears_our_mark_and_is_not_ours_halts_all(desk: Any, make: Any, way: str, what: str) -> None:
     desk.start()
-    report = make.report(NEVER_SENT, VenueStatus.NEW, "0")
-    if way == "stream":
-        desk.take(OrderReported(report, "executions"))
+    told: dict[str, tuple[Any, str]] = {
+        "open": (make.report(NEVER_SENT, VenueStatus.NEW, "0"), "open_orders"),
+        "closed": (make.report(NEVER_SENT, VenueStatus.FILLED, "1"), "closed_orders"),
+        "fill": (make.execution("T1", NEVER_SENT, "1"), "fills"),
+    }
+    item, view = told[what]
+    if way == "look":
+        desk.look(**{view: (item,)})
+    elif what == "fill":
+        desk.take(FillReported(item, "executions"))
     else:
-        desk.look(open_orders=(report,))
+        desk.take(OrderReported(item, "executions"))
 
     assert [halt.code for halt in desk.ledger.halts.values()] == ["halt_foreign_order"]
-    assert list(desk.ledger.halts) == ["all"]
+    assert desk.ledger.halted_scopes == ("all",)
     assert desk.cancels == []
 
 
@@ -114,8 +127,8 @@ def test_a_difference_that_stays_longer_than_the_views_lag_halts_and_is_named(de
     assert [(fact.asset, fact.expected, fact.seen) for fact in desk.said(DifferenceFound)] == [
         ("USD", D(10_000), D(10_500))
     ]
-    assert desk.ledger.halts["all"].code == "halt_difference"
-    assert "USD: expected 10000, venue has 10500" in desk.ledger.halts["all"].reason
+    assert list(desk.ledger.halts) == [("all", "halt_difference")]
+    assert "USD: expected 10000, venue has 10500" in desk.ledger.halts["all", "halt_difference"].reason
 
 
 def test_one_look_alone_never_makes_a_difference_even_without_lag(new_desk: Any, make: Any) -> None:
@@ -124,7 +137,7 @@ def test_one_look_alone_never_makes_a_difference_even_without_lag(new_desk: Any,
     assert desk.ledger.halts == {}
 
     desk.look(after_s=1, balances=MORE)
-    assert desk.ledger.halts["all"].code == "halt_difference"
+    assert list(desk.ledger.halts) == [("all", "halt_difference")]
 
 
 def test_a_difference_that_changes_or_goes_away_halts_nothing(desk: Any) -> None:
@@ -177,18 +190,95 @@ def test_a_difference_that_was_told_is_not_told_again_and_its_end_is(desk: Any) 
     desk.look(after_s=10)
     assert desk.ledger.differences == ()
     assert len(desk.said(Reconciled)) == 2
-    assert "all" in desk.ledger.halts  # only people end it
+    assert desk.ledger.halted_scopes == ("all",)  # only people end it
 
 
-def test_a_halt_for_a_difference_that_still_stands_comes_back_after_a_resume(desk: Any) -> None:
+def differing(desk: Any) -> Any:
+    """A desk that is halted over 500 dollars more than its sums."""
     desk.start()
     for _ in range(2):
         desk.look(after_s=70, balances=MORE)
-    desk.command(Resume("all", "fine"))
+    return desk
+
+
+def test_resuming_books_the_difference_and_the_next_look_agrees(desk: Any, make: Any) -> None:
+    differing(desk)
+    step = desk.command(Resume("all", "our deposit"))
+    assert desk.said(DifferenceAccepted) == [DifferenceAccepted("USD", D(500), make.OPERATOR)]
+    assert (desk.ledger.halts, desk.ledger.differences) == ({}, ())
+    assert desk.ledger.portfolio.balances == {"USD": D(10_500), "BTC": D(0)}
+    assert [type(effect) for effect in step.effects] == [AskAccount]
+
+    reconciled = len(desk.said(Reconciled))
+    desk.look(after_s=1, balances=MORE)
+    desk.look(after_s=70, balances=MORE)
+    assert len(desk.said(Reconciled)) == reconciled + 1
     assert desk.ledger.halts == {}
 
-    desk.look(after_s=10, balances=MORE)
-    assert desk.ledger.halts["all"].code == "halt_difference"
+
+def test_nothing_is_sent_between_the_resume_and_the_look_that_agrees(desk: Any, make: Any) -> None:
+    differing(desk).command(Resume("all", "our deposit"))
+    desk.take(ClockMeasured(0, 0))
+    desk.take(make.history(make.RISING, desk.at_ns))
+    desk.take(make.book())
+    desk.tick()
+    desk.tick()
+    assert desk.sent(SubmitOrder) == []
+
+    desk.look(balances=MORE)
+    desk.tick()
+    assert len(desk.sent(SubmitOrder)) == 1
+
+
+def test_resuming_another_scope_books_nothing(desk: Any) -> None:
+    differing(desk).command(Halt("symbol:BTC/USD", "look"))
+    desk.command(Resume("symbol:BTC/USD", "fine"))
+
+    assert desk.said(DifferenceAccepted) == []
+    assert len(desk.ledger.differences) == 1
+
+
+def test_money_that_people_moved_is_neither_profit_nor_loss(desk: Any, make: Any) -> None:
+    desk.start()
+    desk.take(make.book())
+    desk.tick()
+    less = (AssetBalance("USD", D(4000), D(0)), AssetBalance("BTC", D(0), D(0)))
+    for _ in range(3):
+        desk.look(after_s=70, balances=less)
+    desk.command(Resume("all", "our withdrawal"))
+    desk.tick()
+    desk.tick()
+
+    mark = desk.ledger.mark
+    assert (mark.equity, mark.day_start, mark.peak) == (make.usd("4000"), make.usd("4000"), make.usd("4000"))
+    assert desk.ledger.halts == {}
+
+
+def test_a_difference_that_changes_is_told_anew_and_booked_as_it_is_last(desk: Any, make: Any) -> None:
+    differing(desk)
+    odd = (AssetBalance("USD", D(10_000), D(0)), AssetBalance("BTC", D(2), D(0)))
+    for _ in range(2):
+        desk.look(after_s=70, balances=odd)
+    assert [fact.asset for fact in desk.said(DifferenceEnded)] == ["USD"]
+
+    desk.command(Resume("all", "coins came in"))
+    assert desk.said(DifferenceAccepted) == [DifferenceAccepted("BTC", D(2), make.OPERATOR)]
+
+
+def test_a_second_reason_for_a_halt_is_told_and_both_end_together(desk: Any) -> None:
+    desk.start()
+    desk.command(Halt("all", "look"))
+    for _ in range(2):
+        desk.look(after_s=70, balances=MORE)
+    assert list(desk.ledger.halts) == [("all", "halt_operator"), ("all", "halt_difference")]
+    assert [stop.code for stop in publish(desk.engine).stops if stop.kind == "halt"] == [
+        "halt_operator",
+        "halt_difference",
+    ]
+
+    desk.command(Resume("all", "fine"))
+    assert desk.ledger.halts == {}
+    assert len(desk.said(TradingResumed)) == 1
 
 
 def test_a_look_that_agrees_is_no_news(desk: Any) -> None:
@@ -290,4 +380,4 @@ def test_a_fill_that_comes_with_a_difference_gives_it_time_to_explain_itself(des
     assert desk.ledger.halts == {}
 
     desk.look(after_s=70, balances=after_fill)
-    assert desk.ledger.halts["all"].reason == "EUR: expected 0, venue has 5"
+    assert desk.ledger.halts["all", "halt_difference"].reason == "EUR: expected 0, venue has 5"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from aether.core.orders import OrderState
+from aether.core.view import publish
 from aether.domain.effects import AskAccount, CancelOrder, SubmitOrder
 from aether.domain.errors import InvariantBroken
 from aether.domain.facts import (
@@ -13,6 +14,7 @@ from aether.domain.facts import (
     CancelRefused,
     CancelRequested,
     CommandAccepted,
+    HoldBegan,
     OrderAbsent,
     OrderAccepted,
     OrderFilled,
@@ -115,9 +117,61 @@ def test_a_refusal_ends_the_order_frees_its_cash_and_asks_the_account(desk: Any)
     order = desk.trade()
     step = desk.take(SubmitRefused(order.cl_ord_id, "venue_funds", "EOrder:Insufficient funds"))
 
-    assert kinds(step) == [OrderRefused]
+    assert kinds(step) == [OrderRefused, HoldBegan]
+    assert (publish(desk.engine).orders[-1].state, publish(desk.engine).orders[-1].ended) == ("done", "venue_funds")
     assert [type(effect) for effect in step.effects] == [AskAccount]
     assert desk.ledger.reserved_usd == Usd(D(0))
+
+
+@pytest.mark.parametrize(
+    ("code", "is_held"), [("venue_funds", True), ("venue_rate_limit", True), ("venue_tick", False)]
+)
+def test_a_refusal_that_would_repeat_holds_its_pair_until_a_later_look_agrees(
+    desk: Any, make: Any, code: str, *, is_held: bool
+) -> None:
+    order = desk.trade()
+    desk.take(SubmitRefused(order.cl_ord_id, code, "E"))
+    desk.look(after_s=0.5)  # the answer to the refusal itself explains nothing
+    for _ in range(5):
+        desk.take(make.book(), after_s=5)
+        desk.tick()
+    assert len(desk.sent(SubmitOrder)) == 2 - is_held
+    if not is_held:
+        return
+
+    desk.look(after_s=34.4)
+    assert ("refused", "symbol:BTC/USD") in desk.ledger.holds
+    desk.look(after_s=0.1)
+    assert desk.ledger.holds == {}
+    desk.take(make.book())
+    desk.tick()
+    assert len(desk.sent(SubmitOrder)) == 2
+
+
+def test_a_refused_key_halts_everything(desk: Any) -> None:
+    order = desk.trade()
+    desk.take(SubmitRefused(order.cl_ord_id, "venue_auth", "EAPI:Invalid key"))
+
+    assert list(desk.ledger.halts) == [("all", "halt_auth")]
+
+
+def test_an_order_that_ended_without_a_total_stays_reserved_until_the_account_tells_it(desk: Any, make: Any) -> None:
+    order = desk.trade()
+    desk.accept()
+    reserved, asked = desk.ledger.reserved_usd, len(desk.asks)
+    desk.report(VenueStatus.CANCELED, None)
+    assert (desk.ledger.reserved_usd, len(desk.asks)) == (reserved, asked + 1)
+
+    desk.look(after_s=1, closed_orders=(make.report(order.cl_ord_id, VenueStatus.CANCELED, "0"),))
+    assert desk.ledger.reserved_usd == Usd(D(0))
+    assert desk.my_order.is_settled
+
+
+def test_dust_that_cost_nothing_can_be_shown(desk: Any) -> None:
+    desk.trade()
+    desk.fill("T1", "0.00000001", "0.00001", cost=Usd(D(0)), fees=())
+
+    assert publish(desk.engine).orders[-1].average_price_usd is None
 
 
 def test_a_refusal_of_an_order_that_filled_is_a_surprise_and_changes_nothing(desk: Any) -> None:
@@ -215,18 +269,66 @@ def test_an_order_believed_absent_that_is_shown_alive_is_cancelled_and_halts_its
 ) -> None:
     order = desk.trade()
     desk.take(SubmitUnknown(order.cl_ord_id, "timeout"))
+    reserved = desk.ledger.reserved_usd
     desk.look(after_s=67)
     assert desk.my_order.ended == "absent"
+    assert desk.ledger.reserved_usd == Usd(D(0))
 
     if way == "told":
         desk.report(VenueStatus.NEW)
     else:
         desk.look(after_s=1, open_orders=(make.report(order.cl_ord_id, VenueStatus.NEW, "0"),))
 
+    assert desk.ledger.reserved_usd == reserved
     assert [cancel.order_id for cancel in desk.cancels] == [f"O-{order.cl_ord_id}"]
     assert [(halt.scope, halt.code) for halt in desk.ledger.halts.values()] == [
         ("symbol:BTC/USD", "halt_contract_broken")
     ]
+
+
+@pytest.mark.parametrize("way", ["absent", "refused"])
+@pytest.mark.parametrize("view", ["stream", "look"])
+def test_a_fill_of_an_order_believed_never_to_have_lived_is_booked_and_halts_its_pair(
+    desk: Any, make: Any, way: str, view: str
+) -> None:
+    order = desk.trade()
+    if way == "absent":
+        desk.take(SubmitUnknown(order.cl_ord_id, "timeout"))
+        desk.look(after_s=67)
+    else:
+        desk.take(SubmitRefused(order.cl_ord_id, "venue_other", "E"))
+    if view == "stream":
+        desk.fill("T1", "1")
+    else:
+        desk.look(after_s=1, fills=(make.execution("T1", order.cl_ord_id, "1"),))
+
+    assert list(desk.ledger.halts) == [("symbol:BTC/USD", "halt_contract_broken")]
+    assert desk.ledger.portfolio.balance("BTC") == 1
+    assert desk.my_order.state is OrderState.OPEN
+    assert desk.my_order.outstanding.coins == order.qty.coins - 1
+    assert len(desk.cancels) == 1
+
+
+@pytest.mark.parametrize(("total", "halts"), [("0", 0), (None, 1), ("1", 1)])
+def test_an_end_of_an_order_believed_refused_halts_unless_nothing_of_it_was_filled(
+    desk: Any, total: str | None, halts: int
+) -> None:
+    order = desk.trade()
+    desk.take(SubmitRefused(order.cl_ord_id, "venue_other", "E"))
+    desk.report(VenueStatus.EXPIRED, total)
+
+    assert len(desk.ledger.halts) == halts
+    assert desk.my_order.is_settled is not bool(halts)
+    assert desk.cancels == []
+
+
+def test_a_fill_after_the_venues_own_end_halts_nothing(desk: Any) -> None:
+    desk.trade()
+    desk.accept()
+    desk.report(VenueStatus.CANCELED, "1")
+    desk.fill("T1", "1")
+
+    assert desk.ledger.halts == {}
 
 
 def test_an_order_that_came_back_is_cancelled_again_only_after_a_while(desk: Any) -> None:
@@ -298,6 +400,35 @@ def test_cancelling_everything_halts_nothing(new_desk: Any, make: Any) -> None:
 
     assert kinds(step) == [CommandAccepted, CancelRequested]
     assert desk.ledger.halts == {}
+
+
+@pytest.mark.parametrize("way", ["accepted", "told", "looked for"])
+def test_cancelling_everything_cancels_what_is_found_later(new_desk: Any, make: Any, way: str) -> None:
+    desk = new_desk(make.policy(trends=(make.trend(passive=True),)))
+    order = desk.trade()
+    if way == "looked for":
+        desk.take(SubmitUnknown(order.cl_ord_id, "timeout"))
+    step = desk.command(CancelEverything("out"))
+    assert (kinds(step), step.effects) == ([CommandAccepted, CancelRequested], ())
+
+    if way == "accepted":
+        desk.accept()
+    elif way == "told":
+        desk.report(VenueStatus.NEW)
+        desk.accept()
+    else:
+        desk.look(after_s=1, open_orders=(make.report(order.cl_ord_id, VenueStatus.NEW, "0"),))
+    desk.tick()
+    assert [cancel.order_id for cancel in desk.cancels] == [f"O-{order.cl_ord_id}"]
+
+
+def test_an_order_found_by_its_fill_is_cancelled_where_everything_was_to_go(new_desk: Any, make: Any) -> None:
+    desk = new_desk(make.policy(trends=(make.trend(passive=True),)))
+    desk.trade()
+    desk.command(CancelEverything("out"))
+    desk.fill("T1", "1", "99.9")
+
+    assert len(desk.cancels) == 1
 
 
 def test_a_cancel_that_races_a_fill_ends_with_its_fills_booked(new_desk: Any, make: Any) -> None:

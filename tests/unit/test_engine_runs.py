@@ -16,6 +16,7 @@ from aether.domain.facts import (
     StopBegan,
 )
 from aether.domain.inputs import (
+    ClockMeasured,
     Halt,
     PrivateStreamLive,
     PrivateStreamLost,
@@ -23,6 +24,7 @@ from aether.domain.inputs import (
     StopAsked,
     SubmitRefused,
     SubmitUnknown,
+    SystemStatusSeen,
     Tick,
 )
 from aether.domain.orders import VenueStatus
@@ -87,6 +89,8 @@ def test_names_of_two_runs_never_meet(desk: Any, new_desk: Any, make: Any) -> No
     again = refolded(desk, new_desk, make)
     again.at_ns += 10 * S
     again.begin(run=2)
+    again.take(ClockMeasured(offset_ns=0, error_ns=0))
+    again.take(SystemStatusSeen("online"))
     again.take(make.history(make.RISING, again.at_ns))
     again.take(PrivateStreamLive(1))
     again.look()
@@ -103,13 +107,13 @@ def test_a_halt_outlasts_a_restart(desk: Any, new_desk: Any, make: Any) -> None:
     again = refolded(desk, new_desk, make)
     again.begin(run=2)
 
-    assert again.ledger.halts["all"].reason == "look"
+    assert again.ledger.halts["all", "halt_operator"].reason == "look"
 
 
 def test_a_crash_loop_halts(desk: Any) -> None:
     desk.begin(crash_loop=True)
 
-    assert desk.ledger.halts["all"].code == "halt_crash_loop"
+    assert list(desk.ledger.halts) == [("all", "halt_crash_loop")]
 
 
 def test_stopping_decides_nothing_new_and_cancels_what_rests(new_desk: Any, make: Any) -> None:

@@ -288,6 +288,40 @@ def test_an_order_just_inside_the_rules_rests(exchange: Exchange, new: NewOrder)
     assert exchange.add_order("ann", new, 2 * S).status == "new"
 
 
+@pytest.mark.parametrize(
+    "new",
+    [
+        limit("buy", "0.1", "10000.0"),
+        limit("buy", "0.1", "10001.0", post_only=True),
+        limit("buy", "1", "10000.0"),
+        limit("buy", "0.1", "10000.05"),
+        limit("buy", "0.1", "10000.0", cl_ord_id="taken"),
+        market("buy", "0.1"),
+        market("buy", "1"),
+    ],
+)
+def test_a_check_says_what_the_order_would_meet_and_leaves_no_trace(new: NewOrder) -> None:
+    def outcome(checks: int) -> tuple[list[object], str]:
+        made = Exchange([BTC], seed=7)
+        made.open_account("ann", {"USD": D("10000"), "BTC": D("1")}, 1 * S)
+        made.set_level(PAIR, "ask", D("10001.0"), D(3), 1 * S)
+        made.add_order("ann", limit("buy", "0.01", "9000.0", cl_ord_id="taken"), 1 * S)
+        made.drain()
+        texts = set()
+        for act in (made.check_order,) * checks + (made.add_order,):
+            assert made.drain() == []
+            try:
+                act("ann", new, 2 * S)
+            except ExchangeRefusal as refusal:
+                texts.add(refusal.text)
+            else:
+                texts.add("")
+        (text,) = texts
+        return [*made.drain(), made.balances("ann"), made.open_orders("ann")], text
+
+    assert outcome(checks=2) == outcome(checks=0)
+
+
 def test_a_client_order_id_is_unique_among_open_orders_only(exchange: Exchange) -> None:
     first = exchange.add_order("ann", limit("buy", "0.1", "100.0", cl_ord_id="mine"), 2 * S)
     with pytest.raises(ExchangeRefusal, match="cl_ord_id already in use"):

@@ -9,7 +9,6 @@ import pytest
 from aether.domain.actors import SYSTEM
 from aether.domain.facts import (
     CommandAccepted,
-    CommandRefused,
     Fact,
     Numbered,
     StopBegan,
@@ -52,7 +51,7 @@ def test_a_scope_lets_other_orders_pass(make: Any, scope: str) -> None:
 
 
 def test_halts_of_the_ledger_set_it_at_the_start(make: Any) -> None:
-    assert Latch({"all": halted("all")}).stops(make.submitted())
+    assert Latch(("all",)).stops(make.submitted())
 
 
 def test_a_committed_halt_sets_it(make: Any) -> None:
@@ -73,14 +72,6 @@ def test_a_resume_that_stood_in_the_queue_before_a_halt_does_not_open_the_door_i
     latch.observe(numbered(accepted("all"), halted("all")))
     assert latch.stops(make.submitted())
     latch.observe(numbered(resumed("all")))
-    assert not latch.stops(make.submitted())
-
-
-def test_a_refused_halt_leaves_what_was_before(make: Any) -> None:
-    latch = Latch()
-    latch.set("all")
-    assert latch.stops(make.submitted())
-    latch.observe(numbered(CommandRefused("r1", SYSTEM, Halt("all", "no"), "authority_role", "no")))
     assert not latch.stops(make.submitted())
 
 

@@ -11,12 +11,16 @@ from aether.domain.actors import SYSTEM
 from aether.domain.errors import ImpossibleTransition, InvariantBroken
 from aether.domain.facts import (
     AnswerLost,
+    DifferenceAccepted,
+    DifferenceEnded,
     DifferenceFound,
     HoldBegan,
     IntentRefused,
     Numbered,
     OrderAccepted,
     OrderEnded,
+    OrderOpened,
+    OrderRefused,
     Reconciled,
     RunEnded,
     RunStarted,
@@ -120,11 +124,28 @@ def test_a_late_fill_of_a_settled_order_moves_the_portfolio_and_settles_it_but_o
 def test_old_settled_orders_are_let_go_with_both_names(make: Any, book: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_module, "SETTLED_ORDERS_KEPT", 1)
     for name in (A, B):
-        book.fold(make.submitted(name), OrderEnded(name, f"O-{name}", VenueStatus.CANCELED, "", None, "executions"))
+        book.fold(
+            make.submitted(name), OrderEnded(name, f"O-{name}", VenueStatus.CANCELED, "", Qty(D(0)), "executions")
+        )
 
     assert list(book.ledger.orders) == [B]
     assert book.ledger.order(None, f"O-{A}") is None
     assert book.ledger.order(None, f"O-{B}") is not None
+    assert book.ledger.cl_ord_ids == {A, B}
+    with pytest.raises(InvariantBroken, match="used twice"):
+        book.fold(make.submitted(A))
+
+
+def test_an_order_that_was_believed_never_to_have_lived_and_does_is_tracked_again(make: Any, book: Any) -> None:
+    ledger = book.fold(make.submitted(A), OrderRefused(A, "venue_funds", "EOrder:Insufficient funds"))
+    assert (list(ledger.settled), ledger.unsettled) == ([A], {})
+
+    book.fold(OrderOpened(A, "O-1", "open"))
+    assert (list(ledger.settled), list(ledger.unsettled)) == ([], [A])
+    assert ledger.reserved_usd == Usd(D(1004))
+
+    book.fold(OrderEnded(A, "O-1", VenueStatus.CANCELED, "", Qty(D(0)), "executions"))
+    assert (list(ledger.settled), ledger.unsettled) == ([A], {})
 
 
 def test_reservations_of_all_buys_add_up(make: Any, book: Any) -> None:
@@ -164,13 +185,18 @@ def test_a_refusal_in_force_ends_with_an_order_or_a_change_of_mind(make: Any, bo
     assert list(ledger.recent_refusals) == [refusal, refusal]
 
 
-def test_a_halt_keeps_its_first_reason_until_it_is_resumed(book: Any) -> None:
+def test_each_reason_of_a_halt_stands_beside_the_others_until_its_scope_is_resumed(book: Any) -> None:
     first = TradingHalted("all", "halt_operator", "look", SYSTEM)
-    ledger = book.fold(first, TradingHalted("all", "halt_drawdown", "more", SYSTEM))
-    assert ledger.halts == {"all": first}
+    second = TradingHalted("all", "halt_drawdown", "more", SYSTEM)
+    other = TradingHalted("symbol:BTC/USD", "halt_contract_broken", "worse", SYSTEM)
+    ledger = book.fold(first, second, TradingHalted("all", "halt_operator", "again", SYSTEM), other)
+    assert ledger.halts_of("all") == (first, second)
+    assert ledger.halts_of("all", "symbol:BTC/USD") == (first, second, other)
+    assert ledger.halted_scopes == ("all", "symbol:BTC/USD")
 
     book.fold(TradingResumed("all", "fine", SYSTEM))
-    assert ledger.halts == {}
+    assert tuple(ledger.halts.values()) == (other,)
+    assert ledger.halted_scopes == ("symbol:BTC/USD",)
 
 
 def test_a_new_run_keeps_halts_and_drops_holds_pauses_and_the_stop(book: Any) -> None:
@@ -187,7 +213,7 @@ def test_a_new_run_keeps_halts_and_drops_holds_pauses_and_the_stop(book: Any) ->
 
     book.fold(run_started(2))
     assert (ledger.run, ledger.is_stopping, ledger.has_ended) == (2, False, False)
-    assert (ledger.halts, ledger.holds, ledger.paused) == ({"all": halt}, {}, {})
+    assert (ledger.halts, ledger.holds, ledger.paused) == ({("all", "halt_operator"): halt}, {}, {})
 
 
 def test_differences_stand_until_ledger_and_account_agree(book: Any, make: Any) -> None:
@@ -197,3 +223,20 @@ def test_differences_stand_until_ledger_and_account_agree(book: Any, make: Any) 
 
     book.fold(Reconciled((), 0), at_ns=make.T0 + 5)
     assert (ledger.differences, ledger.reconciled_ns) == ((), make.T0 + 5)
+
+
+def test_a_difference_is_kept_once_for_each_asset_and_ends_by_itself_or_by_a_person(book: Any) -> None:
+    first, later = DifferenceFound("USD", D(1), D(2), "why"), DifferenceFound("USD", D(1), D(3), "why")
+    coins = DifferenceFound("BTC", D(2), D("1.5"), "why")
+    ledger = book.fold(first, coins, later)
+    assert ledger.differences == (coins, later)
+    assert [difference.amount for difference in ledger.differences] == [D("-0.5"), D(2)]
+
+    book.fold(DifferenceEnded("USD"))
+    assert ledger.differences == (coins,)
+    assert ledger.portfolio.balances == {}
+
+    book.fold(DifferenceAccepted("BTC", D("-0.5"), SYSTEM))
+    assert ledger.differences == ()
+    assert ledger.portfolio.balances == {"BTC": D("-0.5")}
+    assert ledger.portfolio.positions == {}

@@ -29,6 +29,7 @@ from aether.domain.inputs import (
     AccountSeen,
     BookChanged,
     CancelAnswered,
+    ClockMeasured,
     FeedLost,
     FeesSeen,
     HistorySeen,
@@ -89,6 +90,8 @@ class Feed:
 
     async def run(self, put: Put) -> None:
         self.say = put
+        put(ClockMeasured(offset_ns=0, error_ns=0))
+        put(SystemStatusSeen("online"))
         while True:
             put(self._make.book())
             await asyncio.sleep(1)

@@ -101,7 +101,7 @@ def test_a_book_with_an_empty_side_is_no_quote_and_has_no_middle(make: Any, side
 def test_a_lost_feed_keeps_the_last_price_for_valuation(make: Any) -> None:
     seen = picture(make)
     seen.take_book(make.book("99", "101"), make.T0)
-    seen.lose()
+    seen.lose(make.T0)
 
     assert (seen.is_live, seen.mid) == (False, Price(D(100)))
 
@@ -183,3 +183,133 @@ def test_a_trade_moves_last_price_and_candle(make: Any) -> None:
     seen.pass_time(make.T0 + 60 * S)
 
     assert (seen.last_trade, seen.trade_at_ns, list(seen.candles[60].closes)) == (Price(D(101)), make.T0, [D(101)])
+
+
+# --- what a position is worth ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "is_sound"),
+    [
+        ("100.0", "105.0", True),  # exactly 500 bps wide
+        ("100.0", "105.1", False),
+        ("1.0", "100.0", False),
+        ("100.0", "100.0", False),
+        ("100.1", "100.0", False),
+    ],
+)
+def test_positions_are_valued_at_the_middle_of_the_last_sound_book(
+    make: Any, bid: str, ask: str, *, is_sound: bool
+) -> None:
+    seen = picture(make)
+    seen.take_book(make.book("89.9", "90.1"), make.T0)
+    seen.take_book(make.book(bid, ask), make.T0)
+
+    assert seen.mid == Price((D(bid) + D(ask)) / 2 if is_sound else D(90))
+
+
+@pytest.mark.parametrize(
+    ("mid", "age_s", "is_sound"),
+    [("105.0", 0, True), ("95.0", 300, True), ("105.1", 0, False), ("94.9", 300, False), ("50.0", 300.001, True)],
+)
+def test_a_sound_middle_is_near_what_was_just_paid(make: Any, mid: str, age_s: float, *, is_sound: bool) -> None:
+    seen = picture(make)
+    seen.take_book(make.book("99.9", "100.1"), make.T0)
+    seen.take_trade(trade(make, "100"), make.T0)
+    seen.take_book(make.book(str(D(mid) - D("0.1")), str(D(mid) + D("0.1"))), make.T0 + int(age_s * S))
+
+    assert seen.mid == Price(D(mid) if is_sound else D(100))
+
+
+def test_a_picture_that_never_had_a_sound_book_has_no_worth(make: Any) -> None:
+    seen = picture(make)
+    seen.take_book(make.book("1", "100"), make.T0)
+
+    assert (seen.is_live, seen.mid) == (True, None)
+
+
+@pytest.mark.parametrize(("age_s", "is_fresh"), [(300, True), (300.001, False)])
+def test_a_trade_is_a_reference_while_it_is_fresh(make: Any, age_s: float, *, is_fresh: bool) -> None:
+    seen = picture(make)
+    seen.take_trade(trade(make, "100"), make.T0)
+
+    assert (seen.fresh_trade(make.T0 + int(age_s * S)) is not None) is is_fresh
+
+
+def test_the_last_close_is_of_the_shortest_candles(make: Any) -> None:
+    seen = SymbolPicture(make.BTC, (300, 60))
+    assert seen.last_close is None
+    seen.take_history(make.history((D(1), D(2)), make.T0), make.T0)
+    seen.take_history(make.history((D(7), D(8)), make.T0, bar_s=300), make.T0)
+
+    assert seen.last_close == Price(D(2))
+
+
+# --- what was not heard ---------------------------------------------------------------------------------------------
+
+
+def warm(make: Any) -> SymbolPicture:
+    seen = picture(make)
+    seen.take_history(make.history((D(1), D(2)), make.T0), make.T0)
+    seen.take_book(make.book(), make.T0)
+    return seen
+
+
+@pytest.mark.parametrize(("gap_s", "closes"), [(120, [D(1), D(2), D(2), D(2)]), (120.001, [])])
+def test_a_gap_of_more_than_two_bars_leaves_the_candles_cold(make: Any, gap_s: float, closes: list[Decimal]) -> None:
+    seen = warm(make)
+    before = seen.candles[60].completed
+    seen.lose(make.T0)
+    seen.take_book(make.book(), make.T0 + int(gap_s * S))
+
+    assert list(seen.candles[60].closes) == closes
+    assert seen.candles[60].completed > before
+    assert seen.candles[60].volatility(1, 1) == (measure_volatility(closes, 60, 1, 1) if closes else None)
+
+
+def test_cold_candles_are_told_once_and_begin_anew_with_the_next_trade(make: Any) -> None:
+    seen = warm(make)
+    seen.lose(make.T0)
+    for second in range(121, 600, 10):
+        seen.pass_time(make.T0 + second * S)
+    assert seen.candles[60].completed == 3
+
+    seen.take_book(make.book(), make.T0 + 600 * S)
+    seen.take_trade(trade(make, "5"), make.T0 + 600 * S)
+    seen.pass_time(make.T0 + 720 * S)
+    assert list(seen.candles[60].closes) == [D(5), D(5)]
+
+
+def test_silence_without_a_lost_feed_is_a_quiet_market(make: Any) -> None:
+    seen = warm(make)
+    seen.pass_time(make.T0 + 600 * S)
+
+    assert list(seen.candles[60].closes) == [D(1), *[D(2)] * 11]
+
+
+def test_trades_that_are_heard_while_the_book_is_lost_keep_the_candles_warm(make: Any) -> None:
+    seen = warm(make)
+    seen.lose(make.T0)
+    for minute in range(1, 5):
+        seen.take_trade(trade(make, str(minute)), make.T0 + minute * 60 * S)
+    seen.take_book(make.book(), make.T0 + 300 * S)
+
+    assert list(seen.candles[60].closes) == [D(1), D(2), D(2), D(1), D(2), D(3), D(4)]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_history_warms_the_candles_before_or_after_the_book_is_back(make: Any, *, is_first: bool) -> None:
+    seen = warm(make)
+    seen.lose(make.T0)
+    back_ns = make.T0 + 600 * S
+    seen.pass_time(back_ns)
+    history = make.history((D(3), D(4)), back_ns)
+    if is_first:
+        seen.take_history(history, back_ns)
+        seen.take_book(make.book(), back_ns + S)
+    else:
+        seen.take_book(make.book(), back_ns)
+        seen.take_history(history, back_ns + S)
+    seen.pass_time(back_ns + 60 * S)
+
+    assert list(seen.candles[60].closes) == [D(3), D(4), D(4)]

@@ -1,14 +1,26 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from aether.domain.inputs import BookChanged, FeedLost, Input, InstrumentSeen, SystemStatusSeen, TradeSeen
+from aether.domain.inputs import (
+    BookChanged,
+    FeedLost,
+    HistorySeen,
+    Input,
+    InstrumentSeen,
+    SystemStatusSeen,
+    TradeSeen,
+)
 from aether.domain.instruments import Instrument, PairStatus, Side
 from aether.domain.spot_gate import recall
-from aether.domain.values import NANOS_PER_S, Price, Qty, Usd, UtcNanos
+from aether.domain.values import NANOS_PER_S, Price, Qty, Symbol, Usd, UtcNanos
+from aether.ports import Put
 from aether.sim.exchange import Exchange, ExchangeRefusal, NewOrder, Order
 from aether.sim.mirror import OLD_TRADE_NS, Mirror, MirroredFeed, mirrored_rules
 from aether.sim.world import SimWorld
@@ -140,9 +152,41 @@ def test_trades_of_a_snapshot_fill_nobody_now(paper: Paper, age_ns: int, filled:
     assert paper.now(resting).cum_qty == Decimal(filled)
 
 
-def test_the_same_trade_told_again_fills_once(paper: Paper) -> None:
+def test_a_trade_told_again_after_a_reconnect_fills_once(paper: Paper) -> None:
     resting = paper.order("buy", "0.5", "100.1", post_only=True)
-    paper.trade(Side.SELL, "100.1", "0.2")
+    paper.trade(Side.SELL, "100.1", "0.1")
+    paper.trade(Side.SELL, "100.1", "0.1")
+    paper.mirror.hear(FeedLost(BTC, "disconnected"))
+    for _ in range(2):
+        paper.trade(Side.SELL, "100.1", "0.1")
+    assert paper.now(resting).cum_qty == Decimal("0.2")
+    paper.trade(Side.SELL, "100.1", "0.1")  # one more of that moment, which was not heard before
+    assert paper.now(resting).cum_qty == Decimal("0.3")
+
+
+def test_older_trades_told_again_after_a_reconnect_fill_nobody(paper: Paper) -> None:
+    resting = paper.order("buy", "0.5", "100.1", post_only=True)
+    paper.trade(Side.SELL, "100.1", "0.1", age_ns=5)
+    paper.trade(Side.SELL, "100.1", "0.1", age_ns=2)
+    paper.mirror.hear(FeedLost(BTC, "disconnected"))
+    paper.trade(Side.SELL, "100.1", "0.1", age_ns=5)
+    paper.trade(Side.SELL, "100.1", "0.1", age_ns=2)
+    paper.trade(Side.SELL, "100.1", "0.1", age_ns=1)
+    assert paper.now(resting).cum_qty == Decimal("0.3")
+
+
+def test_every_row_of_a_sweep_counts_although_all_bear_one_time(paper: Paper) -> None:
+    upper = paper.order("buy", "0.2", "100.1", post_only=True)
+    lower = paper.order("buy", "0.2", "100.0", post_only=True)
+    for price, qty in (("100.1", "0.1"), ("100.1", "0.1"), ("100.0", "1"), ("100.0", "0.2")):
+        paper.trade(Side.SELL, price, qty)
+    assert (paper.now(upper).status, paper.now(lower).status) == ("filled", "filled")
+
+
+def test_a_trade_of_the_future_is_not_believed_and_blocks_none_after_it(paper: Paper) -> None:
+    resting = paper.order("buy", "0.5", "100.1", post_only=True)
+    paper.trade(Side.SELL, "100.1", "0.2", age_ns=-OLD_TRADE_NS)
+    assert paper.now(resting).cum_qty == 0
     paper.trade(Side.SELL, "100.1", "0.2")
     assert paper.now(resting).cum_qty == Decimal("0.2")
 
@@ -166,19 +210,172 @@ def test_a_pairs_status_is_repeated(paper: Paper) -> None:
         paper.order("buy", "0.5", "100.2", tif="ioc")
 
 
-async def test_the_made_exchange_hears_before_the_core_does(paper: Paper) -> None:
+class Saying:
+    """A feed that says these inputs and ends."""
+
+    def __init__(self, *said: Input) -> None:
+        self._said = said
+
+    async def run(self, put: Put) -> None:
+        for heard in self._said:
+            put(heard)
+
+    async def history(self, symbol: Symbol, bar_s: int, count: int) -> HistorySeen:
+        raise AssertionError(f"nobody asks for {count} bars of {bar_s} s of {symbol} here")
+
+
+def through_the_feed(paper: Paper, *said: Input) -> list[tuple[Input, object]]:
+    """Say this by way of a MirroredFeed; each input that came out, with the best levels at that time."""
     heard: list[tuple[Input, object]] = []
+    feed = MirroredFeed(Saying(*said), paper.mirror, SimWorld(paper.exchange, paper.mirror, paper.clock))
+    asyncio.run(feed.run(lambda told: heard.append((told, paper.exchange.top("BTC/USD", 1)))))
+    return heard
 
-    class OneBook:
-        history = None
 
-        async def run(self, put: object) -> None:
-            assert callable(put)
-            put(book([(1010, 1)], [(1011, 1)]))
+def test_the_made_exchange_hears_before_the_core_does(paper: Paper) -> None:
+    said = book([(1010, 1)], [(1011, 1)])
+    assert through_the_feed(paper, said) == [(said, (((1010, 1),), ((1011, 1),)))]
 
-    feed = MirroredFeed(OneBook(), paper.mirror, SimWorld(paper.exchange, paper.mirror, paper.clock))  # type: ignore[arg-type]
-    await feed.run(lambda told: heard.append((told, paper.exchange.top("BTC/USD", 1))))
-    assert heard == [(book([(1010, 1)], [(1011, 1)]), (((1010, 1),), ((1011, 1),)))]
+
+# --- what is off the grid, and what changes it ------------------------------------------------------------------
+
+
+def seen(price: str, qty: str) -> TradeSeen:
+    return TradeSeen(BTC, Side.SELL, Price(Decimal(price)), Qty(Decimal(qty)), NOW_NS)
+
+
+@pytest.mark.parametrize(
+    ("trade", "filled"),
+    [
+        (seen("100.1", "0.200000019"), "0.20000001"),
+        (seen("100.1", "0.000000009"), "0"),
+        (seen("100.1", "0"), "0"),
+        (seen("100.05", "0.2"), "0"),
+        (seen("100.1000000001", "0.2"), "0"),
+        (seen("100.1", "1E+30"), "0.5"),
+        (seen("1E+30", "1E+30"), "0"),
+        (seen("1E-30", "0.2"), "0"),
+    ],
+)
+def test_a_trade_off_the_grid_is_rounded_down_or_skipped_and_never_raises(
+    paper: Paper, trade: TradeSeen, filled: str
+) -> None:
+    resting = paper.order("buy", "0.5", "100.1", post_only=True)
+    assert [told for told, _ in through_the_feed(paper, trade)] == [trade]
+    assert paper.now(resting).cum_qty == Decimal(filled)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        BookChanged(BTC, ((10000, 5),), ((10020, 5),), 2, 8),
+        BookChanged(BTC, ((1000, 5),), ((1002, 5),), 1, 9),
+        BookChanged(BTC, ((0, 5), (-1, 5)), ((1002, 0), (1003, -1)), 1, 8),
+        BookChanged(BTC, (), (), 1, 8),
+    ],
+    ids=["other ticks", "other lots", "no price and no quantity", "empty"],
+)
+def test_a_book_off_the_grid_is_a_book_of_nobody(paper: Paper, said: BookChanged) -> None:
+    assert through_the_feed(paper, said) == [(said, ((), ()))]
+
+
+def test_a_crossed_book_raises_nothing(paper: Paper) -> None:
+    resting = paper.order("buy", "0.5", "100.1", post_only=True)
+    through_the_feed(paper, book([(1010, 5), (1009, 5)], [(1000, COIN), (1010, 5)]))
+    assert paper.now(resting).status == "filled"
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_whatever_the_public_market_says_the_mirror_goes_on(data: st.DataObject) -> None:
+    levels = st.lists(st.tuples(st.integers(-2, 2000), st.integers(-2, 2 * COIN)), max_size=4).map(tuple)
+    digits = {"price_decimals": st.integers(0, 3), "qty_decimals": st.integers(5, 9)}
+    books = st.builds(BookChanged, symbol=st.just(BTC), bids=levels, asks=levels, **digits)
+    amounts = st.sampled_from(["100.1", "100.3", "100", "0.2"]).map(Decimal) | st.decimals("1e-10", 2000, places=10)
+    trades = st.builds(
+        TradeSeen,
+        symbol=st.just(BTC),
+        side=st.sampled_from(Side),
+        price=amounts.map(Price),
+        qty=amounts.map(Qty),
+        venue_ns=st.integers(NOW_NS - 3, NOW_NS + 3),
+    )
+    rules = st.builds(replace, st.just(INSTRUMENT), status=st.sampled_from(PairStatus), **digits)
+    said = st.one_of(books, trades, rules.map(InstrumentSeen), st.just(FeedLost(BTC, "disconnected")))
+    paper = Paper()
+    paper.order("buy", "0.5", "100.1", post_only=True)
+    paper.order("sell", "0.01012345", "100.3", post_only=True)
+
+    through_the_feed(paper, *data.draw(st.lists(said, max_size=12)))
+
+    held = {asset: held for asset, (_, held) in paper.exchange.balances("paper").items()}
+    if not paper.exchange.open_orders("paper"):
+        assert held == {"USD": 0, "BTC": 0}
+
+
+FINER = replace(INSTRUMENT, tick=Decimal("0.01"), price_decimals=2)
+COARSER = replace(INSTRUMENT, tick=Decimal(1), price_decimals=0)
+
+
+def test_new_digits_of_a_pair_are_taken_over_and_its_book_begins_anew(paper: Paper) -> None:
+    said = BookChanged(BTC, ((10000, COIN),), ((10003, COIN),), 2, 8)
+    assert through_the_feed(paper, InstrumentSeen(FINER), said) == [
+        (InstrumentSeen(FINER), ((), ())),
+        (said, (((10000, COIN),), ((10003, COIN),))),
+    ]
+    assert paper.now(paper.order("buy", "1", "100.03", tif="ioc")).status == "filled"
+
+
+def test_an_order_on_the_new_grid_stays_with_its_place_and_its_hold(paper: Paper) -> None:
+    first = paper.order("buy", "0.5", "100.1", post_only=True)
+    second = paper.order("buy", "0.5", "100.1", post_only=True)
+    paper.trade(Side.SELL, "100.1", "0.2")
+    held = paper.exchange.balances("paper")["USD"]
+
+    paper.mirror.hear(InstrumentSeen(FINER))
+
+    assert paper.exchange.top("BTC/USD", 1)[0] == ((10010, COIN * 8 // 10),)
+    assert paper.exchange.balances("paper")["USD"] == held
+    paper.trade(Side.SELL, "100.10", "0.4")
+    assert paper.now(first).status == "filled"
+    assert paper.now(second).cum_qty == Decimal("0.1")
+
+
+@pytest.mark.parametrize(
+    ("rules", "price", "qty", "stays"),
+    [
+        (COARSER, "100", "0.5", True),
+        (COARSER, "100.1", "0.5", False),
+        (replace(INSTRUMENT, lot=Decimal("0.01"), qty_decimals=2), "100.1", "0.51", True),
+        (replace(INSTRUMENT, lot=Decimal("0.01"), qty_decimals=2), "100.1", "0.501", False),
+        (replace(INSTRUMENT, cost_decimals=2), "100.1", "0.5", False),
+        (replace(INSTRUMENT, qty_min=Qty(Decimal(1))), "100.1", "0.5", True),
+    ],
+    ids=["on the tick", "off the tick", "on the lot", "off the lot", "counted otherwise", "below a new minimum"],
+)
+def test_an_order_off_the_new_grid_is_cancelled_with_a_reason(
+    paper: Paper, rules: Instrument, price: str, qty: str, *, stays: bool
+) -> None:
+    resting = paper.order("buy", qty, price, post_only=True)
+    paper.mirror.hear(InstrumentSeen(rules))
+    order = paper.now(resting)
+    assert (order.status, order.reason) == (("new", "") if stays else ("canceled", "Pair rules changed"))
+    assert (paper.exchange.balances("paper")["USD"][1] > 0) == stays
+
+
+def test_a_new_minimum_holds_from_the_next_order_on(paper: Paper) -> None:
+    paper.mirror.hear(InstrumentSeen(replace(INSTRUMENT, qty_min=Qty(Decimal(1)))))
+    assert paper.exchange.top("BTC/USD", 1) == (((1000, COIN),), ((1002, COIN),))
+    with pytest.raises(ExchangeRefusal, match="minimum"):
+        paper.order("buy", "0.5", "100.1")
+
+
+def test_a_status_that_nobody_knows_opens_nothing_and_lets_cancel(paper: Paper) -> None:
+    resting = paper.order("buy", "0.5", "100.1", post_only=True)
+    paper.mirror.hear(InstrumentSeen(replace(INSTRUMENT, status=PairStatus.UNKNOWN)))
+    with pytest.raises(ExchangeRefusal):
+        paper.order("buy", "0.5", "100.0")
+    assert paper.exchange.cancel_order("paper", resting, NOW_NS).status == "canceled"
 
 
 def test_timers_are_looked_at_within_a_quarter_of_a_second(paper: Paper) -> None:

@@ -33,7 +33,7 @@ EXPECTED = {
         "opened": "open",
         "filled": "open",
         "ended": "done",
-        "refused": "done",
+        "refused": "never_lived",
         "answer_lost": "unresolved",
     },
     "unresolved": {
@@ -41,11 +41,12 @@ EXPECTED = {
         "opened": "open",
         "filled": "open",
         "ended": "done",
-        "refused": "done",
-        "absent": "done",
+        "refused": "never_lived",
+        "absent": "never_lived",
     },
     "open": {"accepted": "open", "filled": "open", "ended": "done"},
-    "done": {"accepted": "done", "filled": "done"},
+    "never_lived": {"accepted": "open", "opened": "open", "filled": "open", "ended": "done"},
+    "done": {"accepted": "done", "filled": "done", "ended": "done"},
 }
 REMARKS = ("cancel_asked", "cancel_refused", "surprised")  # allowed everywhere, moving nothing
 
@@ -75,6 +76,7 @@ def order_in(state: OrderState, make: Any) -> Order:
         OrderState.IN_FLIGHT: [],
         OrderState.UNRESOLVED: [Event.ANSWER_LOST],
         OrderState.OPEN: [Event.ACCEPTED],
+        OrderState.NEVER_LIVED: [Event.ANSWER_LOST, Event.ABSENT],
         OrderState.DONE: [Event.ENDED],
     }
     order: Order = make.order()
@@ -200,3 +202,43 @@ def test_each_cancel_asked_for_is_counted_and_its_time_kept(make: Any) -> None:
         order = order.after(fact_of(Event.CANCEL_ASKED, make), at_ns)
 
     assert (order.cancels, order.cancel_asked_ns, order.state) == (2, make.T0 + 2, OrderState.OPEN)
+
+
+def test_coins_at_no_cost_have_no_average_price(make: Any) -> None:
+    dust = make.filled("T1", NAME, "0.00000001", "0.00001", cost=NO_USD)
+
+    assert make.order().after(dust, make.T0).average_price is None
+
+
+@pytest.mark.parametrize("status", [VenueStatus.CANCELED, VenueStatus.EXPIRED])
+def test_an_end_that_does_not_tell_its_total_frees_nothing_until_a_view_tells_it(
+    make: Any, status: VenueStatus
+) -> None:
+    order = make.order().after(make.filled("T1", NAME, "4"), make.T0).after(ended(status, None), make.T0)
+    assert (order.is_settled, order.outstanding, order.reserved_usd) == (False, Qty(D(6)), Usd(D("602.4")))
+
+    told = order.after(ended(status, "4"), make.T0)
+    assert (told.state, told.is_settled, told.outstanding) == (OrderState.DONE, True, NO_QTY)
+
+    assert order.after(make.filled("T2", NAME, "6"), make.T0).is_settled  # more cannot come
+
+
+@pytest.mark.parametrize("event", [Event.ACCEPTED, Event.OPENED])
+def test_what_never_lived_counts_for_nothing_and_at_its_worst_case_once_it_is_shown(make: Any, event: Event) -> None:
+    order = order_in(OrderState.NEVER_LIVED, make)
+    assert (order.is_settled, order.outstanding, order.reserved_usd) == (True, NO_QTY, NO_USD)
+
+    alive = order.after(fact_of(event, make), make.T0)
+    assert (alive.is_settled, alive.outstanding, alive.reserved_usd) == (False, Qty(D(10)), Usd(D(1004)))
+    assert (alive.ended, alive.order_id) == ("", "O-1")
+
+
+def test_a_cancel_asked_for_before_the_order_has_a_name_waits_for_it(make: Any) -> None:
+    asked = make.order().after(CancelRequested(NAME, "out"), make.T0)
+    assert (asked.cancels, asked.waits_for_cancel) == (0, False)
+
+    alive = asked.after(OrderAccepted(NAME, "O-1"), make.T0)
+    assert alive.waits_for_cancel
+
+    assert not alive.after(CancelRequested(NAME, "out"), make.T0).waits_for_cancel
+    assert not make.order().after(OrderAccepted(NAME, "O-1"), make.T0).waits_for_cancel

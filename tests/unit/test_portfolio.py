@@ -4,6 +4,8 @@ from decimal import Decimal
 from typing import Any
 
 from aether.core.portfolio import EXTERNAL, Portfolio
+from aether.domain.actors import SYSTEM
+from aether.domain.facts import DifferenceAccepted
 from aether.domain.instruments import Side
 from aether.domain.orders import AssetAmount, AssetBalance
 from aether.domain.values import NO_QTY, NO_USD, Price, Qty, Usd
@@ -81,7 +83,41 @@ def test_others_may_sell_coins_that_no_position_holds(make: Any) -> None:
     portfolio.book(make.filled("T1", None, "2", "100", side=Side.SELL, fees=()))
 
     position = portfolio.position(EXTERNAL, make.BTC)
-    assert (position.qty, position.realised, portfolio.balance("BTC")) == (NO_QTY, Usd(D(200)), D(3))
+    assert (position.coins, position.qty, portfolio.balance("BTC")) == (D(-2), NO_QTY, D(3))
+    assert (position.realised, position.cost, position.average_cost) == (NO_USD, Usd(D(-200)), Price(D(100)))
+    assert position.value_at(Price(D(90))) == Usd(D(-180))
+
+
+def test_what_people_sell_of_a_strategys_coins_is_owed_and_no_profit(make: Any) -> None:
+    portfolio = opened()
+    portfolio.book(make.filled("T1", "a", "2", "100", fees=()))
+    portfolio.book(make.filled("T2", None, "2", "150", side=Side.SELL, fees=()))
+
+    positions = portfolio.positions.values()
+    assert [position.coins for position in positions] == [D(2), D(-2)]
+    assert [position.realised for position in positions] == [NO_USD, NO_USD]
+    assert portfolio.balance("BTC") == 0
+
+
+def test_a_debt_of_coins_is_bought_back_through_zero_with_its_profit(make: Any) -> None:
+    portfolio = opened(coins="5")
+    portfolio.book(make.filled("T1", None, "2", "100", side=Side.SELL, fees=()))
+    portfolio.book(make.filled("T2", None, "1", "90", fees=()))
+    half = portfolio.position(EXTERNAL, make.BTC)
+    assert (half.coins, half.cost, half.realised) == (D(-1), Usd(D(-100)), Usd(D(10)))
+
+    portfolio.book(make.filled("T3", None, "3", "80", fees=()))
+    bought = portfolio.position(EXTERNAL, make.BTC)
+    assert (bought.coins, bought.cost, bought.realised) == (D(2), Usd(D(160)), Usd(D(30)))
+
+
+def test_a_difference_that_was_accepted_moves_its_balance_and_no_position(make: Any) -> None:
+    portfolio = opened()
+    portfolio.accept(DifferenceAccepted("USD", D(-500), SYSTEM))
+    portfolio.accept(DifferenceAccepted("EUR", D(5), SYSTEM))
+
+    assert portfolio.balances == {"USD": D(9500), "BTC": D(0), "EUR": D(5)}
+    assert portfolio.positions == {}
 
 
 def test_a_pair_that_is_not_ours_moves_its_two_assets_and_no_position(make: Any) -> None:

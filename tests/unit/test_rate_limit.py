@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from aether.domain.errors import VenueUnavailable
 from aether.domain.spot_gate import recall
-from aether.domain.values import NANOS_PER_S
-from aether.kraken.rate_limit import Counter, OrderCounters, Tier, cancel_cost
+from aether.domain.values import NANOS_PER_S, UtcNanos
+from aether.kraken.rate_limit import Counter, OrderCounters, Silence, Tier, cancel_cost
 
 BTC, ETH = recall("BTC/USD"), recall("ETH/USD")
 S = NANOS_PER_S
@@ -99,3 +100,30 @@ def test_a_refusal_by_kraken_fills_the_pair_s_counter() -> None:
 
     assert not counters.has_room_for_order(BTC, 0)
     assert counters.has_room_for_order(ETH, 0)
+
+
+class HandClock:
+    """Time that the test sets."""
+
+    def __init__(self) -> None:
+        self.now_ns = 5 * S
+
+    def wall_ns(self) -> UtcNanos:
+        return UtcNanos(self.now_ns)
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+
+def test_a_silence_ends_to_the_nanosecond_and_a_shorter_one_does_not_cut_it() -> None:
+    clock = HandClock()
+    silence = Silence(clock)
+    silence.check()
+    silence.keep("HTTP 429", 60)
+    silence.keep("HTTP 403", 1)
+
+    clock.now_ns += 60 * S - 1
+    with pytest.raises(VenueUnavailable, match="HTTP 4"):
+        silence.check()
+    clock.now_ns += 1
+    silence.check()

@@ -98,7 +98,7 @@ async def test_the_ledger_is_the_fold_of_all_facts(make: Any, book: Any, content
     folded = book.fold(*told, at_ns=(NOW_S - 10) * NANOS_PER_S)
     assert contents_of(found.ledger) == contents_of(folded)
     assert list(found.ledger.unsettled) == [order.cl_ord_id]
-    assert "all" in found.ledger.halts
+    assert found.ledger.halted_scopes == ("all",)
 
 
 async def test_a_row_that_cannot_be_believed_stops_the_start_at_its_number() -> None:

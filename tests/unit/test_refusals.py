@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from aether.kraken.refusals import Refusal, RefusalClass, classify, is_bad_nonce, is_lockout, throttled_until_s
+from aether.kraken.refusals import (
+    Refusal,
+    RefusalClass,
+    classify,
+    is_about_funding,
+    is_bad_nonce,
+    is_lockout,
+    throttled_until_s,
+)
 
 LIST = json.loads((Path(__file__).parents[1] / "wire" / "captures" / "error-strings.json").read_text("utf-8"))
 OURS = {
@@ -91,6 +99,9 @@ def test_deadline_elapsed_is_no_proof_but_keeps_its_code() -> None:
 def test_lockout_nonce_and_throttle_are_recognised() -> None:
     assert is_lockout("EGeneral:Temporary lockout")
     assert not is_lockout("EGeneral:Permission denied")
+    assert is_lockout("egeneral: temporary lockout")
+    assert is_about_funding("EFunding:Max fee exceeded")
+    assert not is_about_funding("EAPI:Invalid key")
     assert is_bad_nonce("EAPI:Invalid nonce")
     assert not is_bad_nonce("EAPI:Invalid key")
     assert throttled_until_s("EService: Throttled: 1790359200") == 1790359200

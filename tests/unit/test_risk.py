@@ -56,14 +56,26 @@ GATES: list[tuple[Check, str, Callable[[Any], dict[str, Any]], Callable[[Any], d
     (
         risk.price_collar,
         "risk_collar",
-        lambda make: {"quote": quote("99.99", "100.01", last=None), "limits": make.limits(collar_bps=0)},
-        lambda make: {"quote": quote("99.99", "100.02", last=None), "limits": make.limits(collar_bps=0)},
+        lambda make: {"quote": quote("99.99", "100.01"), "limits": make.limits(collar_bps=0)},
+        lambda make: {"quote": quote("99.99", "100.02"), "limits": make.limits(collar_bps=0)},
     ),
     (
         risk.price_collar,
         "risk_collar",
         lambda make: {"quote": quote("99.99", "100.01", last="99"), "limits": make.limits(collar_bps=102)},
         lambda make: {"quote": quote("99.99", "100.01", last="99"), "limits": make.limits(collar_bps=101)},
+    ),
+    (
+        risk.price_collar,
+        "risk_collar",
+        lambda make: {"quote": quote(last=None), "last_close": make.price("99"), "limits": make.limits(collar_bps=102)},
+        lambda make: {"quote": quote(last=None), "last_close": make.price("99"), "limits": make.limits(collar_bps=101)},
+    ),
+    (
+        risk.price_collar,
+        "risk_collar",
+        lambda make: {"quote": quote(last=None), "last_close": make.price("100")},
+        lambda make: {"quote": quote(last=None), "last_close": None},
     ),
     (
         risk.account_fresh,
@@ -124,6 +136,19 @@ def test_each_gate_lets_all_through_or_nothing_on_either_side_of_its_boundary(
     assert code in CODES
     assert passed.check == stopped.check == check.__name__
     assert stopped.because
+
+
+def test_the_collar_says_which_references_it_used(make: Any) -> None:
+    told = [
+        risk.price_collar(make.intent(), make.view(quote=quote(last=last), last_close=close)).because
+        for last, close in (("100", make.price("90")), (None, make.price("100")), (None, None))
+    ]
+
+    assert told == [
+        "limit price is 5.00 bps from the middle and the last trade, at most 150",
+        "limit price is 5.00 bps from the middle and the last close, at most 150",
+        "no fresh trade and no close beside the middle of the book",
+    ]
 
 
 def test_the_reason_of_a_stale_quote_has_its_numbers(make: Any) -> None:

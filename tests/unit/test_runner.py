@@ -291,7 +291,7 @@ def test_a_tick_without_facts_publishes_too(play: Any, desk: Any) -> None:
 
     async def story(bench: Bench) -> None:
         await asyncio.sleep(3)
-        for seen_or_tick in (SystemStatusSeen("online"), Tick()):
+        for seen_or_tick in (SystemStatusSeen("post_only"), Tick()):
             bench.inbox.put(seen_or_tick)
             await asyncio.sleep(1)
             assert bench.runner.view is not None

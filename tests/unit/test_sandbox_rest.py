@@ -112,6 +112,14 @@ def client() -> Client:
 LIMIT_BUY = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "volume": "0.01", "price": "59000.0"}
 
 
+LONG_FORMS = (
+    "6d1b345e-2821-40e2-ad83-4ecb18a06876",
+    "6D1B345E-2821-40E2-AD83-4ECB18A06876",
+    "6d1b345e282140e2ad834ecb18a06876",
+    "6D1B345E282140E2AD834ECB18A06876",
+)
+
+
 # --- public ---------------------------------------------------------------------------------------------------------
 
 
@@ -375,6 +383,14 @@ def test_validate_checks_and_describes_but_places_nothing(client: Client) -> Non
         ({"deadline": "2026-09-21T14:13:25"}, "EGeneral:Invalid arguments:deadline"),
         ({"deadline": "2026-09-21T14:14:21Z"}, "EGeneral:Invalid arguments:deadline"),
         ({"deadline": "2026-09-21T14:13:19.999Z"}, "EService:Deadline elapsed"),
+        ({"deadline": "2026-09-21T14:13:20Z"}, "EGeneral:Invalid arguments:deadline"),
+        ({"deadline": "2026-09-21T14:13:21.999Z"}, "EGeneral:Invalid arguments:deadline"),
+        ({"deadline": "2026-W39-1T14:13:25Z"}, "EGeneral:Invalid arguments:deadline"),
+        ({"deadline": "20260921T141325Z"}, "EGeneral:Invalid arguments:deadline"),
+        ({"deadline": "2026-09-21 14:13:25Z"}, "EGeneral:Invalid arguments:deadline"),
+        ({"deadline": "2026-09-21T14:13Z"}, "EGeneral:Invalid arguments:deadline"),
+        ({"deadline": "2026-09-21T14:13:25+00:00:00"}, "EGeneral:Invalid arguments:deadline"),
+        ({"deadline": "2026-02-30T14:13:25Z"}, "EGeneral:Invalid arguments:deadline"),
     ],
 )
 @pytest.mark.parametrize("validate", ["false", "true"])
@@ -388,6 +404,8 @@ def test_orders_are_refused_in_krakens_words(client: Client, changed: dict[str, 
     [
         {"leverage": "none", "reduce_only": "false", "starttm": "0", "expiretm": "0"},
         {"deadline": "2026-09-21T14:14:20Z"},
+        {"deadline": "2026-09-21T14:13:22Z"},
+        {"deadline": "2026-09-21T16:13:25.123456789+02:00"},
         {"timeinforce": "GTC", "oflags": "fciq", "stptype": "cancel-newest"},
         {"price": "59000", "pair": "BTC/USD"},
     ],
@@ -412,6 +430,23 @@ def test_an_open_client_order_id_cannot_be_used_again(client: Client) -> None:
 
     client.private("CancelOrder", txid=txid)
     assert len(client.private("AddOrder", **LIMIT_BUY, cl_ord_id="mine")["txid"]) == 1
+
+
+def test_the_long_forms_of_a_client_order_id_are_one_number(client: Client) -> None:
+    (txid,) = client.private("AddOrder", **LIMIT_BUY, cl_ord_id=LONG_FORMS[0])["txid"]
+    for form in LONG_FORMS:
+        for validate in ("false", "true"):
+            text = client.refusal("AddOrder", **LIMIT_BUY, cl_ord_id=form, validate=validate)
+            assert text == "EOrder:cl_ord_id already in use"
+        assert list(client.private("OpenOrders", cl_ord_id=form)["open"]) == [txid]
+    assert client.private("CancelOrder", cl_ord_id=LONG_FORMS[1]) == {"count": 1}
+    assert len(client.private("AddOrder", **LIMIT_BUY, cl_ord_id=LONG_FORMS[2])["txid"]) == 1
+
+
+@pytest.mark.parametrize("other", ["MINE", "m-ine", "mine0"])
+def test_a_short_client_order_id_is_its_very_letters(client: Client, other: str) -> None:
+    for cl_ord_id in ("mine", other):
+        assert len(client.private("AddOrder", **LIMIT_BUY, cl_ord_id=cl_ord_id)["txid"]) == 1
 
 
 def test_a_market_order_takes_and_its_rest_never_stays(client: Client) -> None:

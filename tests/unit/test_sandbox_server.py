@@ -266,6 +266,49 @@ async def test_a_huge_body_is_refused(client: Client, path: str) -> None:
         assert (answer.status, await answer.json()) == (200, {"error": ["EAPI:Bad request"]})
 
 
+@pytest.mark.parametrize("path", ["/0/private/Balance", "/0/public/Depth"])
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (b"Content-Encoding: gzip\r\nContent-Length: 7\r\n", b"nonce=5"),
+        (b"Content-Encoding: deflate\r\nContent-Length: 7\r\n", b"nonce=5"),
+    ],
+    ids=["no gzip", "no deflate"],
+)
+async def test_a_body_that_is_not_what_its_headers_say_is_a_bad_request(
+    client: Client, path: str, headers: bytes, body: bytes
+) -> None:
+    head, answer = await raw(client, b"POST " + path.encode() + b" HTTP/1.1\r\nHost: a\r\n" + headers, body)
+    assert (head, answer) == (b"HTTP/1.1 200 OK", {"error": ["EAPI:Bad request"]})
+
+
+@pytest.mark.parametrize("name", [b"API-Key", b"API-Sign", b"Content-Type"])
+async def test_a_header_that_is_no_utf8_is_refused_like_any_wrong_one(client: Client, name: bytes) -> None:
+    key = b"" if name == b"API-Key" else b"API-Key: " + client.hello["api_key"].encode() + b"\r\n"
+    request = b"POST /0/private/Balance HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n" + key + name + b": \xff\xfe\r\n"
+    wrong = "EAPI:Invalid key" if name == b"API-Key" else "EAPI:Invalid signature"
+    assert await raw(client, request, b"nonce=5") == (b"HTTP/1.1 200 OK", {"error": [wrong]})
+
+
+@pytest.mark.parametrize("target", [b"/0/private/%ff%ed%a0%80", b"/0/public/Depth?pair=%ff&count=%ed%a0%80"])
+async def test_an_address_that_is_no_utf8_has_an_answer_too(client: Client, target: bytes) -> None:
+    head, answer = await raw(client, b"POST " + target + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n", b"nonce=5")
+    assert head == b"HTTP/1.1 200 OK"
+    assert len(answer["error"]) == 1
+
+
+async def raw(client: Client, head: bytes, body: bytes) -> tuple[bytes, Any]:
+    """Status line and JSON of the answer to these very bytes."""
+    port = int(client.hello["rest"].rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head + b"Connection: close\r\n\r\n" + body)
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    status, _, _ = answer.partition(b"\r\n")
+    return status, json.loads(answer.partition(b"\r\n\r\n")[2] or b"null")
+
+
 async def test_a_huge_message_ends_that_connection_alone(client: Client) -> None:
     wire, other = await client.connect("public"), await client.connect("public")
     await wire.send_str("x" * (server.MESSAGE_BYTES_MAX + 1))

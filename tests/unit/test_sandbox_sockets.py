@@ -636,6 +636,9 @@ def test_balances_are_totals_and_each_ledger_row_moves_one(house: House, private
         ({"limit_price": 59000.55}, "EOrder:Tick size check failed"),
         ({"order_qty": 1}, "EOrder:Insufficient funds"),
         ({"deadline": "2026-09-21T14:13:19Z"}, "EService:Deadline elapsed"),
+        ({"deadline": "2026-09-21T14:13:20.499Z"}, "EGeneral:Invalid arguments:deadline"),
+        ({"deadline": "2026-09-21T14:14:20.001Z"}, "EGeneral:Invalid arguments:deadline"),
+        ({"deadline": "2026-W39-1T14:13:25Z"}, "EGeneral:Invalid arguments:deadline"),
         ({"token": "stale"}, "EAPI:Invalid token"),
         ({"token": ""}, "Token(s) not found"),
     ],
@@ -644,6 +647,19 @@ def test_orders_are_refused_in_krakens_words(house: House, private: Wire, change
     params = {"token": house.token(), **LIMIT_BUY, **changed}
 
     assert error(private.ask("add_order", 9, **params)) == text
+    assert house.exchange.open_orders("main") == []
+
+
+@pytest.mark.parametrize("deadline", ["2026-09-21T14:13:20.500Z", "2026-09-21T14:14:20Z"])
+def test_a_deadline_lies_between_half_a_second_and_a_minute_ahead(house: House, private: Wire, deadline: str) -> None:
+    (answer,) = private.ask("add_order", **LIMIT_BUY, deadline=deadline, token=house.token())
+    assert answer["success"] is True
+
+
+def test_a_cancel_knows_an_order_by_every_form_of_its_long_client_id(house: House, private: Wire) -> None:
+    token, plain = house.token(), "6d1b345e282140e2ad834ecb18a06876"
+    private.ask("add_order", **LIMIT_BUY, cl_ord_id="6D1B345E-2821-40E2-AD83-4ECB18A06876", token=token)
+    assert private.ask("cancel_order", cl_ord_id=[plain], token=token)[0]["result"] == {"cl_ord_id": plain}
     assert house.exchange.open_orders("main") == []
 
 

@@ -106,6 +106,10 @@ def test_a_minute_of_market_is_whole_books_and_trades() -> None:
     assert all(earlier.venue_ns <= later.venue_ns for earlier, later in pairwise(trades))
 
 
+def test_the_clock_is_measured_again_and_again() -> None:
+    assert [said for said in hear(60) if isinstance(said, ClockMeasured)] == [ClockMeasured(0, 0)] * 4
+
+
 def test_the_same_world_says_the_same_twice() -> None:
     assert hear(10) == hear(10)
 

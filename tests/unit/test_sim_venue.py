@@ -217,6 +217,18 @@ def test_a_cancel_is_done_once() -> None:
     assert statuses(at_the_venue(act)) == [VenueStatus.PENDING, VenueStatus.NEW, VenueStatus.CANCELED]
 
 
+def test_an_order_whose_answer_was_lost_is_cancelled_by_our_own_id() -> None:
+    async def act(bench: Bench) -> None:
+        await bench.venue.submit(RESTING)
+        assert await bench.venue.cancel(CancelOrder("a1", "")) == CancelAnswered("a1", done=True, text="")
+        assert bench.exchange.open_orders("ann") == []
+        for cl_ord_id in ("a1", "nobody's"):
+            answer = await bench.venue.cancel(CancelOrder(cl_ord_id, ""))
+            assert answer == CancelAnswered(cl_ord_id, done=False, text="EOrder:Unknown order")
+
+    at_the_venue(act)
+
+
 def test_another_accounts_orders_are_not_heard() -> None:
     async def act(bench: Bench) -> None:
         assert isinstance(await bench.other.submit(TAKING), SubmitAccepted)

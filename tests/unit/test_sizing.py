@@ -40,7 +40,7 @@ def test_the_example_of_the_docstring_holds(make: Any) -> None:
         fee_bps_worst=D(0),
         equity=Usd(D(2000)),
         instrument=make.instrument(cost_decimals=10),
-        quote=QuoteSeen(make.price("99999.9"), make.price("100000"), 0, None),
+        quote=QuoteSeen(make.price("99999.9"), make.price("100000"), 0, make.price("100000")),
         day_start=Usd(D(2000)),
         peak=Usd(D(2000)),
     )
@@ -130,12 +130,24 @@ def test_a_sell_takes_what_is_free_and_no_coin_more(make: Any) -> None:
 
 
 def test_a_holding_sells_whole_at_a_price_that_does_not_divide(make: Any) -> None:
-    quote = QuoteSeen(make.price("33.3"), make.price("33.4"), 0, None)
+    quote = QuoteSeen(make.price("33.3"), make.price("33.4"), 0, make.price("33.4"))
     view = make.view(holding_free=Qty(D("0.7")), quote=quote)
     sized = size_order(make.intent(Side.SELL, price="33.3", qty="5"), view)
 
     assert isinstance(sized, SizedOrder)
     assert sized.qty == Qty(D("0.7"))
+
+
+@pytest.mark.parametrize("wanted", ["0.12345678", "0.12345679"])
+def test_a_full_exit_leaves_no_lot_however_small_a_coin_costs(make: Any, wanted: str) -> None:
+    quote = QuoteSeen(make.price("0.0000113"), make.price("0.0000114"), 0, make.price("0.0000113"))
+    fine = make.instrument(lot=D("0.00000001"), tick=D("0.0000001"), qty_min=Qty(D(0)), cost_min=NO_USD)
+    limits = make.limits(spread_bps_max=1000, collar_bps=1000)
+    view = make.view(holding_free=make.qty("0.12345678"), quote=quote, instrument=fine, limits=limits)
+    sized = size_order(make.intent(Side.SELL, price="0.0000113", qty=wanted), view)
+
+    assert isinstance(sized, SizedOrder)
+    assert sized.qty == make.qty("0.12345678")
 
 
 @pytest.mark.parametrize(("passive", "spread", "slippage"), [(False, "10.00", "20.00"), (True, "0.00", "0.00")])

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from aether.core.strategies.trend import trend_signal
+from aether.core.strategies.trend import Signal, trend_signal
+from aether.domain.values import Bps
 
 D = Decimal
 
@@ -80,3 +81,17 @@ def test_a_trend_that_is_over_wants_nothing_even_from_a_target_off_the_grid(make
 def test_nonsense_prices_raise_and_are_not_hidden(make: Any) -> None:
     with pytest.raises(ValueError, match=r"math domain|expected a positive"):
         trend_signal([D(0)] * 40, make.trend(), 0)
+
+
+@pytest.mark.parametrize(
+    ("target_bps", "edge_bps", "is_sense"),
+    [(0, 0, True), (10_000, 99_999, True), (10_001, 0, False), (-1, 0, False), (0, -1, False)],
+)
+def test_a_signal_has_a_target_up_to_the_whole_budget_and_no_negative_edge(
+    target_bps: int, edge_bps: int, *, is_sense: bool
+) -> None:
+    if is_sense:
+        assert Signal(Bps(target_bps), Bps(edge_bps), "why").target_bps == target_bps
+    else:
+        with pytest.raises(ValueError, match="no signal"):
+            Signal(Bps(target_bps), Bps(edge_bps), "why")

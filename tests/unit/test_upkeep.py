@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ from aether.domain.facts import CancelRequested, EquityMarked, OrderAbsent, Orde
 from aether.domain.inputs import (
     CancelAnswered,
     CancelEverything,
+    ClockMeasured,
     Halt,
     InstrumentSeen,
     PrivateStreamLive,
@@ -19,8 +21,9 @@ from aether.domain.inputs import (
     StopAsked,
     SubmitUnknown,
     SystemStatusSeen,
+    TradeSeen,
 )
-from aether.domain.instruments import PairStatus
+from aether.domain.instruments import PairStatus, Side
 from aether.domain.orders import VenueStatus
 from aether.domain.values import Usd
 
@@ -38,7 +41,10 @@ def holding(new_desk: Any, make: Any, **limits: Any) -> Any:
 
 
 def priced(desk: Any, make: Any, mid: str) -> None:
+    """A book that stands for two ticks; a price that is further away than a sound book may be is traded first."""
+    desk.take(TradeSeen(make.BTC, Side.BUY, make.price(mid), make.qty("1"), desk.at_ns))
     desk.take(make.book(str(D(mid) - D("0.1")), str(D(mid) + D("0.1"))))
+    desk.tick()
     desk.tick()
 
 
@@ -139,6 +145,47 @@ def test_people_who_resume_after_a_loss_limit_have_it_counted_anew(
     assert desk.ledger.halts
 
 
+@pytest.mark.parametrize(
+    ("bid", "ask"), [("1", "100"), ("100", "99.9"), ("49.9", "50.1"), ("99.9", "200"), ("199.9", "200.1")]
+)
+def test_one_mad_book_moves_neither_equity_nor_peak_nor_halts(new_desk: Any, make: Any, bid: str, ask: str) -> None:
+    desk = holding(new_desk, make)
+    desk.take(make.book(bid, ask))
+    for _ in range(5):
+        desk.tick()
+
+    assert desk.ledger.halts == {}
+    assert [fact.equity for fact in desk.said(EquityMarked)] == [Usd(D(20_000))]
+
+
+def test_a_book_of_one_side_leaves_the_limits_in_force(new_desk: Any, make: Any) -> None:
+    desk = holding(new_desk, make, daily_loss_bps_max=100)
+    desk.take(make.book("96.9", "97.1"))
+    desk.take(replace(make.book(), asks=()))
+    desk.tick()
+    desk.tick()
+
+    assert [halt.code for halt in desk.ledger.halts.values()] == ["halt_daily_loss"]
+
+
+def test_a_loss_of_one_tick_alone_does_not_halt(new_desk: Any, make: Any) -> None:
+    desk = holding(new_desk, make, daily_loss_bps_max=100)
+    for mid in ("97.0", "100.0", "97.0", "100.0"):
+        desk.take(make.book(str(D(mid) - D("0.1")), str(D(mid) + D("0.1"))))
+        desk.tick()
+
+    assert desk.ledger.halts == {}
+
+
+def test_the_peak_is_the_lower_of_two_ticks_in_a_row(new_desk: Any, make: Any) -> None:
+    desk = holding(new_desk, make)
+    for mid in ("103.0", "102.0", "100.0", "104.0", "100.0"):
+        desk.take(make.book(str(D(mid) - D("0.1")), str(D(mid) + D("0.1"))))
+        desk.tick()
+
+    assert [fact.peak for fact in desk.said(EquityMarked)] == [Usd(D(20_000)), Usd(D(20_200))]
+
+
 def test_resuming_after_another_halt_moves_no_mark(new_desk: Any, make: Any) -> None:
     desk = holding(new_desk, make, daily_loss_bps_max=9_000, drawdown_bps_max=9_000)
     desk.command(Halt("all", "look"))
@@ -170,6 +217,22 @@ def test_a_loss_halt_cancels_what_rests(new_desk: Any, make: Any) -> None:
     assert len(desk.cancels) == 1
 
 
+# --- the venue's clock ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("after_s", "is_held"), [(120, False), (120.001, True)])
+def test_a_clock_that_was_not_measured_for_two_minutes_holds_orders_back(
+    desk: Any, after_s: float, *, is_held: bool
+) -> None:
+    desk.start()
+    desk.tick(after_s)
+    desk.tick()
+    assert (("clock", "all") in desk.ledger.holds) is is_held
+
+    desk.take(ClockMeasured(offset_ns=0, error_ns=0))
+    assert ("clock", "all") not in desk.ledger.holds
+
+
 # --- orders that wait ---------------------------------------------------------------------------------------------
 
 
@@ -190,13 +253,38 @@ def test_a_cancel_is_repeated_until_the_venue_shows_the_end(new_desk: Any, make:
     desk.tick(after_s=0.001)
     desk.take(CancelAnswered(desk.order.cl_ord_id, done=True, text=""))
     assert len(desk.cancels) == 2
-    desk.tick(after_s=5)
+    assert desk.asks[-1].why == f"the cancel of {desk.order.cl_ord_id} was not shown done"
+    desk.tick(after_s=9.999)
+    assert len(desk.cancels) == 2
+    desk.tick(after_s=0.001)
     assert len(desk.cancels) == 3
 
     desk.report(VenueStatus.CANCELED, "0")
-    desk.tick(after_s=5)
+    desk.tick(after_s=60)
     assert len(desk.cancels) == 3
     assert desk.my_order.cancels == len(desk.said(CancelRequested)) == 3
+
+
+def test_cancels_are_repeated_ever_more_seldom_and_at_least_each_minute(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make)
+    desk.command(CancelEverything("out"))
+    began_ns = desk.at_ns
+    cancelled_s: list[int] = []
+    for _ in range(600):
+        if desk.tick(after_s=1) and len(desk.cancels) > 1 + len(cancelled_s):
+            cancelled_s.append((desk.at_ns - began_ns) // S)
+
+    assert cancelled_s == [5, 15, 35, *range(75, 601, 60)]
+
+
+def test_a_cancel_is_waited_for_as_long_as_set_where_that_is_more_than_a_minute(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make, cancel_retry_s=90)
+    desk.command(CancelEverything("out"))
+    for _ in range(3):
+        desk.tick(after_s=89)
+        desk.tick(after_s=1)
+
+    assert len(desk.cancels) == 4
 
 
 def test_what_is_filled_whole_is_not_cancelled_while_its_end_is_awaited(new_desk: Any, make: Any) -> None:
@@ -226,19 +314,17 @@ def test_no_cancel_is_sent_in_maintenance_and_it_is_sent_when_that_is_over(new_d
     assert len(desk.cancels) == 1
 
 
-@pytest.mark.parametrize(("after_s", "is_asked"), [(4.999, False), (5, True)])
-def test_an_order_that_should_have_ended_at_once_is_asked_after(
-    desk: Any, make: Any, after_s: float, *, is_asked: bool
-) -> None:
+def test_an_order_that_should_have_ended_at_once_is_looked_for_every_ten_seconds(desk: Any) -> None:
     desk.trade()
     desk.accept()
     desk.look()
-    desk.engine.next_ask_ns = desk.at_ns  # a look is due by then for another reason, too
     asked = len(desk.asks)
-    desk.take(PrivateStreamLost("gap"))  # so that only the order's own reason is left
-    desk.tick(after_s)
+    desk.tick(after_s=9)
+    assert len(desk.asks) == asked
+    desk.tick(after_s=1)
 
-    assert (len(desk.asks) > asked) is is_asked
+    assert len(desk.asks) == asked + 1
+    assert desk.cancels == []
 
 
 def test_asking_after_an_order_asks_once_until_there_is_an_answer(desk: Any) -> None:
@@ -256,12 +342,14 @@ def test_asking_after_an_order_asks_once_until_there_is_an_answer(desk: Any) -> 
 
 
 @pytest.mark.parametrize("scope", ["all", "strategy:trend"])
-def test_an_order_found_alive_under_a_halt_is_cancelled_by_the_next_tick(new_desk: Any, make: Any, scope: str) -> None:
+def test_an_order_found_alive_under_a_halt_is_cancelled_at_once_and_once(new_desk: Any, make: Any, scope: str) -> None:
     desk = new_desk(make.policy(trends=(make.trend(passive=True),)))
     desk.trade()
     desk.command(Halt(scope, "look"))
-    desk.report(VenueStatus.NEW)  # the stream tells before the answer comes
     assert desk.cancels == []
+
+    desk.report(VenueStatus.NEW)  # the stream tells before the answer comes
+    assert len(desk.cancels) == 1
 
     desk.tick()
     desk.tick()
@@ -304,12 +392,22 @@ def test_the_account_is_read_back_to_before_the_last_sure_moment(desk: Any) -> N
     assert desk.asks[-1].since_ns == agreed_ns - 120 * S
 
 
-def test_without_the_private_stream_no_look_is_due(desk: Any) -> None:
-    desk.start()
+def test_without_the_private_stream_the_account_is_still_looked_at_and_its_end_of_an_order_counts(
+    new_desk: Any, make: Any
+) -> None:
+    desk = resting(new_desk, make)
+    order = desk.order
+    desk.look()
     desk.take(PrivateStreamLost("gap"))
-    desk.tick(after_s=600)
+    desk.tick(after_s=59)
+    asked = len(desk.asks)
+    desk.tick(after_s=1)
+    assert len(desk.asks) == asked + 1
 
-    assert len(desk.asks) == 1
+    ended = make.report(order.cl_ord_id, VenueStatus.CANCELED, "0", qty=order.qty)
+    desk.look(closed_orders=(ended,), views=("balances", "open", "closed", "trades"))
+    assert desk.my_order.is_settled
+    assert ("private_stream", "all") in desk.ledger.holds
 
 
 @pytest.mark.parametrize(("after_s", "asks"), [(120, 2), (121, 3)])

@@ -10,6 +10,7 @@ from aether.core.valuation import Valuation, cash_free, exposure, holding_free, 
 from aether.domain.facts import AccountOpened, AnswerLost, ExternalOrderSeen, OrderEnded
 from aether.domain.instruments import Side
 from aether.domain.orders import AssetBalance, VenueStatus
+from aether.domain.spot_gate import recall
 from aether.domain.values import NO_QTY, Price, Qty, Usd, UtcNanos
 
 D = Decimal
@@ -58,8 +59,8 @@ def test_equity_needs_no_price_of_what_is_not_held(make: Any, book: Any) -> None
 def test_free_cash_is_less_what_our_buys_and_the_buys_of_others_may_cost(make: Any, book: Any) -> None:
     opened(make, book, USD="5000")
     book.fold(make.submitted(A), AnswerLost(A, "timeout"), make.submitted(B, side=Side.SELL))
-    human = ExternalOrderSeen("O-H", None, "BTC/USD", Side.BUY, Qty(D(3)), Price(D(90)))
-    selling = ExternalOrderSeen("O-I", None, "BTC/USD", Side.SELL, Qty(D(3)), Price(D(90)))
+    human = ExternalOrderSeen("O-H", None, "BTC/USD", make.BTC, Side.BUY, Qty(D(3)), Price(D(90)))
+    selling = ExternalOrderSeen("O-I", None, "BTC/USD", make.BTC, Side.SELL, Qty(D(3)), Price(D(90)))
 
     assert cash_free(book.fold(human, selling)) == Usd(D(5000) - 1004 - 270)
 
@@ -77,7 +78,7 @@ def test_a_fill_moves_cash_from_reserved_to_spent_and_never_counts_twice(make: A
 def test_an_end_frees_what_the_venue_did_not_fill(make: Any, book: Any, status: VenueStatus, free: str) -> None:
     opened(make, book, USD="5000")
     book.fold(make.submitted(A), make.filled("T1", A, "4"))
-    ledger = book.fold(OrderEnded(A, "O-1", status, "", None, "executions"))
+    ledger = book.fold(OrderEnded(A, "O-1", status, "", Qty(D(4)), "executions"))
 
     assert cash_free(ledger) == make.usd(free)
 
@@ -114,6 +115,17 @@ def test_coins_that_others_sold_away_are_not_free(make: Any, book: Any) -> None:
 
     assert holding_free(book.ledger, "trend", make.BTC) == Qty(D(2))
     assert holding_free(book.ledger, "other", make.BTC) == NO_QTY
+
+
+@pytest.mark.parametrize(("symbol", "free"), [("BTC/USD", 2), ("ETH/USD", 10)])
+def test_coins_promised_by_an_open_sell_of_others_are_not_free(make: Any, book: Any, symbol: str, free: int) -> None:
+    opened(make, book, USD="5000", BTC="0")
+    book.fold(make.submitted(A), make.filled("T1", A, "10"))
+    selling = ExternalOrderSeen("O-H", None, symbol, recall(symbol), Side.SELL, Qty(D(8)), None)
+    buying = ExternalOrderSeen("O-I", None, "BTC/USD", make.BTC, Side.BUY, Qty(D(8)), Price(D(90)))
+    unknown = ExternalOrderSeen("O-J", None, "BTC/USD", make.BTC, Side.SELL, None, None)
+
+    assert holding_free(book.fold(selling, buying, unknown), "trend", make.BTC) == Qty(D(free))
 
 
 def test_two_strategies_do_not_promise_the_same_coins_of_the_account(make: Any, book: Any) -> None:

@@ -37,6 +37,8 @@ def test_a_started_engine_says_why_it_does_not_trade_yet(desk: Any) -> None:
     assert view.not_ready == (
         "hold starting: the account was not compared in this run yet",
         "hold private_stream: the private stream is not live yet",
+        "hold system_status: the venue's status was not heard yet",
+        "hold clock: our clock was not compared with the venue's yet",
     )
     assert not is_trading(view)
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from aether.domain.errors import VenueRefused, VenueUnavailable
 from aether.domain.spot_gate import recall
@@ -279,3 +281,27 @@ def test_pings_are_spaced() -> None:
     assert pinger.ping_if_due() is None
     clock.monotonic += 1
     assert pinger.ping_if_due() is not None
+
+
+async def test_a_redirect_is_not_followed(connector: Connector, background: Background) -> None:
+    elsewhere: list[str] = []
+
+    async def redirect(_request: web.Request) -> web.Response:
+        return web.Response(status=307, headers={"Location": "/elsewhere"})
+
+    async def receive(request: web.Request) -> web.Response:
+        elsewhere.append(request.path)
+        return web.Response()
+
+    application = web.Application()
+    application.router.add_get("/v2", redirect)
+    application.router.add_get("/elsewhere", receive)
+    server = TestServer(application)
+    await server.start_server()
+    notes = Notes()
+    background(connector.keep_connected(str(server.make_url("/v2")), notes))
+    await notes.wait_until(lambda: len(notes.ends) == 2)
+
+    assert notes.ends[0] == "ClientConnectionError: redirected with HTTP 307"
+    assert (notes.opens, elsewhere) == (0, [])
+    await server.close()

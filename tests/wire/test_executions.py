@@ -148,3 +148,29 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert [states.cl_ord_id(f"O{number}") for number in range(5)] == [None, None, "a1-1-2", "a1-1-3", "a1-1-4"]
     assert len(states.live_cl_ord_ids) == 3
+
+
+def test_margin_that_was_said_once_holds_for_every_later_record_of_the_order() -> None:
+    states = OrderStates()
+    states.take(read(FULL + ',"margin":true'))
+
+    fill, state = states.take(
+        read(f'"order_id":"O1","symbol":"BTC/USD","exec_type":"trade","order_status":"partially_filled",{FILL}')
+    )
+
+    assert isinstance(fill, FillReported)
+    assert isinstance(state, OrderReported)
+    assert (fill.execution.name, fill.execution.symbol) == ("BTC/USD", None)
+    assert (state.report.symbol, state.report.reason) == (None, "margin")
+
+
+@pytest.mark.parametrize("end", ["filled", "canceled", "expired"])
+def test_a_late_trade_does_not_bring_an_ended_order_back_to_life(end: str) -> None:
+    states = OrderStates()
+    states.take(read(FULL))
+    states.take(read(f'"order_id":"O1","exec_type":"{end}","order_status":"{end}"'))
+
+    told = states.take(read(f'"order_id":"O1","exec_type":"trade","order_status":"partially_filled",{FILL}'))
+
+    assert isinstance(told[0], FillReported)
+    assert not states.live_cl_ord_ids

@@ -130,6 +130,47 @@ async def test_a_bad_checksum_loses_that_symbol_alone_and_heals_it(
     assert [asked["params"] for asked in renewals] == [{"channel": "book", "symbol": ["ETH/USD"], "depth": 10}]
 
 
+class Counted:
+    """Counts failed checksums alone."""
+
+    def __init__(self) -> None:
+        self.checksums_failed = 0
+
+    def checksum_failed(self) -> None:
+        self.checksums_failed += 1
+
+    def feed_message(self, channel: str) -> None: ...
+
+    def reconnected(self) -> None: ...
+
+    def kraken_request(self, endpoint: str, seconds: float, code: str) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [
+        ({"bids": [(99, 2)], "asks": [], "spoil": 1}, 1),
+        ({"bids": [(102, 1)], "asks": [], "top": [(101, 1), (102, 1), (100, 1)]}, 0),
+        ({"bids": [(0, 1)], "asks": []}, 0),
+    ],
+)
+async def test_a_crossed_or_unreadable_book_is_no_failed_checksum(
+    changes: Any, *, count: int, toy: Any, connector: Connector, rest: RestClient, gate: SpotGate, clock: Any,
+    heard: Any, background: Background,
+) -> None:  # fmt: skip
+    counted = Counted()
+    feed = KrakenFeed(
+        connector, rest, url=toy.ws_url, gate=gate, symbols=(BTC,), clock=clock, settings=QUICK, counters=counted
+    )
+    market = ToyMarket(toy)
+    background(feed.run(heard.put))
+    await heard.wait_for(BookChanged)
+    await market.say(book("BTC/USD", "update", **changes))
+    await heard.wait_for(FeedLost)
+
+    assert counted.checksums_failed == count
+
+
 async def test_a_lost_link_loses_every_symbol_and_the_next_one_heals_them(
     toy: Any, feed: KrakenFeed, heard: Any, background: Background
 ) -> None:
@@ -264,6 +305,14 @@ async def test_history_is_asked_in_minutes_and_leaves_the_running_candle_out(toy
     assert toy.calls[0][1] == {"pair": "BTC/USD", "interval": "60"}
     assert [bar.open_s for bar in seen.bars] == [60, 120, 180]
     assert (seen.symbol, seen.bar_s) == (BTC, 3600)
+
+
+async def test_a_candle_s_time_beyond_64_bits_is_refused(toy: Any, feed: KrakenFeed) -> None:
+    rows = [[2**63, "1.0", "2.0", "0.5", "1.5", "1.2", "3.0", 4]] * 2
+    toy.answers("OHLC", {"XXBTZUSD": rows, "last": 180})
+
+    with pytest.raises(VenueUnavailable, match="OHLC"):
+        await feed.history(BTC, 3600, 3)
 
 
 async def test_history_that_kraken_does_not_have_or_cannot_tell(toy: Any, feed: KrakenFeed) -> None:

@@ -36,9 +36,9 @@ ORDER = SubmitOrder(
 
 def test_a_limit_order_is_these_very_bytes() -> None:
     assert requests.add_order(ORDER, GATE, token="T", req_id=7) == (
-        b'{"method":"add_order","params":{"order_type":"limit","side":"buy","symbol":"BTC/USD","order_qty":0.00010000,'
+        b'{"method":"add_order","params":{"order_type":"limit","side":"buy","symbol":"BTC/USD","order_qty":0.0001,'
         b'"fee_preference":"quote","cl_ord_id":"a1-1-42","deadline":"2026-09-25T18:00:05.000Z","token":"T",'
-        b'"limit_price":60000.0,"time_in_force":"gtc","post_only":true},"req_id":7}'
+        b'"limit_price":60000,"time_in_force":"gtc","post_only":true},"req_id":7}'
     )
 
 
@@ -47,7 +47,7 @@ def test_a_market_order_has_no_price_and_no_time_in_force() -> None:
 
     assert requests.add_order(order, GATE, token="T", req_id=8) == (
         b'{"method":"add_order","params":{"order_type":"market","side":"sell","symbol":"BTC/USD",'
-        b'"order_qty":0.00010000,"fee_preference":"quote","cl_ord_id":"a1-1-42",'
+        b'"order_qty":0.0001,"fee_preference":"quote","cl_ord_id":"a1-1-42",'
         b'"deadline":"2026-09-25T18:00:05.000Z","token":"T"},"req_id":8}'
     )
 
@@ -76,9 +76,10 @@ def test_a_symbol_that_the_gate_did_not_admit_breaks_the_invariant(name: str) ->
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"qty": Qty(Decimal("0.000000001"))},
+        {"qty": Qty(Decimal("1E-19"))},
         {"qty": Qty(Decimal(0))},
-        {"limit_price": Price(Decimal("60000.05"))},
+        {"qty": Qty(Decimal("1E+18"))},
+        {"limit_price": Price(Decimal("60000.0000000000000000001"))},
         {"limit_price": None},
         {"order_type": OrderType.MARKET},
         {"order_type": OrderType.MARKET, "limit_price": None},
@@ -91,10 +92,10 @@ def test_an_order_that_must_never_have_been_made_breaks_the_invariant(wrong: dic
         requests.add_order(order, GATE, token="T", req_id=1)
 
 
-@given(lots=st.integers(1, 10**15), ticks=st.integers(1, 10**9))
-def test_any_price_and_quantity_arrive_exactly_in_the_pair_s_digits(lots: int, ticks: int) -> None:
+@given(lots=st.integers(1, 10**15), ticks=st.integers(1, 10**9), decimals=st.integers(0, 18))
+def test_any_price_and_quantity_arrive_exactly_and_without_exponent(lots: int, ticks: int, decimals: int) -> None:
     order = dataclasses.replace(
-        ORDER, qty=Qty(Decimal(lots).scaleb(-8)), limit_price=Price((Decimal(ticks) / 10).normalize())
+        ORDER, qty=Qty(Decimal(lots).scaleb(-decimals)), limit_price=Price((Decimal(ticks) / 10).normalize())
     )
 
     frame = requests.add_order(order, GATE, token="T", req_id=1)
@@ -102,8 +103,16 @@ def test_any_price_and_quantity_arrive_exactly_in_the_pair_s_digits(lots: int, t
     params = json.loads(frame, parse_float=str, parse_int=str)["params"]
     assert Decimal(params["order_qty"]) == order.qty.coins
     assert Decimal(params["limit_price"]) == Decimal(ticks) / 10
-    assert len(params["order_qty"].partition(".")[2]) == 8
-    assert len(params["limit_price"].partition(".")[2]) == 1
+    assert "E" not in params["order_qty"] + params["limit_price"]
+
+
+def test_an_order_on_a_step_that_kraken_made_finer_since_the_start_is_written() -> None:
+    order = dataclasses.replace(ORDER, limit_price=Price(Decimal("60000.05")), qty=Qty(Decimal("0.000000001")))
+
+    frame = requests.add_order(order, GATE, token="T", req_id=1)
+
+    assert b'"limit_price":60000.05' in frame
+    assert b'"order_qty":0.000000001' in frame
 
 
 @pytest.mark.parametrize(

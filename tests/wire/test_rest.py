@@ -14,7 +14,7 @@ from aiohttp import web
 
 from aether.domain.errors import InvariantBroken, OutcomeUnknown, VenueRefused, VenueUnavailable
 from aether.kraken.endpoints import Endpoint
-from aether.kraken.rate_limit import Tier
+from aether.kraken.rate_limit import Tier, TierLimits
 from aether.kraken.rest import BODY_BYTES_MAX, KeyInUse, RestClient
 from aether.kraken.signing import Credentials, NonceKeeper
 from aether.kraken.strict_json import check
@@ -38,9 +38,9 @@ REST_CAPTURES = sorted(
 async def test_every_recorded_answer_is_an_envelope(
     name: str, capture: Callable[[str], bytes], toy: Any, rest: RestClient
 ) -> None:
-    toy.answers("Time", capture(name))
+    toy.answers("Assets", capture(name))
 
-    check(bytes(await rest.call(Endpoint.TIME)), bytes_max=BODY_BYTES_MAX)
+    check(bytes(await rest.call(Endpoint.ASSETS)), bytes_max=BODY_BYTES_MAX)
 
 
 async def test_a_public_call_carries_its_fields_and_who_we_are_and_no_key(toy: Any, rest: RestClient) -> None:
@@ -95,22 +95,22 @@ NO_PROOF = [
 
 
 @pytest.mark.parametrize("number", range(len(NO_PROOF)))
-async def test_what_proves_nothing_leaves_an_order_s_outcome_unknown_and_a_read_to_be_asked_again(
+async def test_what_proves_nothing_leaves_a_cancel_s_outcome_unknown_and_a_read_to_be_asked_again(
     number: int, toy: Any, rest: RestClient
 ) -> None:
     answer = NO_PROOF[number]
     if isinstance(answer, web.Response):
         answer = web.Response(status=answer.status, body=answer.body, headers={"Location": "/0/private/Elsewhere"})
-    toy.answers("AddOrder", answer)
+    toy.answers("CancelOrder", answer)
     with pytest.raises(OutcomeUnknown):
-        await rest.call(Endpoint.ADD_ORDER, {"pair": "XBTUSD"})
+        await rest.call(Endpoint.CANCEL_ORDER, {"pair": "XBTUSD"})
     if isinstance(answer, web.Response):
         answer = web.Response(status=answer.status, body=answer.body, headers={"Location": "/0/private/Elsewhere"})
     toy.answers("BalanceEx", answer)
     with pytest.raises(VenueUnavailable):
         await rest.call(Endpoint.BALANCES)
 
-    assert [name for name, _, _ in toy.calls] == ["AddOrder", "BalanceEx"], "nothing was repeated or redirected"
+    assert [name for name, _, _ in toy.calls] == ["CancelOrder", "BalanceEx"], "nothing was repeated or redirected"
 
 
 async def test_an_empty_result_and_a_warning_beside_it_are_an_answer(toy: Any, rest: RestClient) -> None:
@@ -120,24 +120,24 @@ async def test_an_empty_result_and_a_warning_beside_it_are_an_answer(toy: Any, r
 
 
 async def test_a_clear_no_is_told_with_our_code_and_kraken_s_text(toy: Any, rest: RestClient) -> None:
-    toy.answers("AddOrder", "EOrder:Insufficient funds")
+    toy.answers("CancelOrder", "EOrder:Unknown order")
 
     with pytest.raises(VenueRefused) as refused:
-        await rest.call(Endpoint.ADD_ORDER)
+        await rest.call(Endpoint.CANCEL_ORDER)
 
-    assert (refused.value.code, refused.value.text) == ("venue_funds", "EOrder:Insufficient funds")
+    assert (refused.value.code, refused.value.text) == ("venue_other", "EOrder:Unknown order")
 
 
 async def test_control_characters_of_kraken_s_text_never_reach_us_raw(toy: Any, rest: RestClient) -> None:
-    toy.answers("AddOrder", "EOrder:\x1b[31mred\n")
+    toy.answers("CancelOrder", "EOrder:\x1b[31mred\n")
 
     with pytest.raises(VenueRefused) as refused:
-        await rest.call(Endpoint.ADD_ORDER)
+        await rest.call(Endpoint.CANCEL_ORDER)
 
     assert refused.value.text.isprintable()
 
 
-async def test_no_answer_in_time_is_unknown_for_an_order(
+async def test_no_answer_in_time_is_unknown_for_a_cancel(
     toy: Any, session: aiohttp.ClientSession, clock: Any, tmp_path: Path
 ) -> None:
     release = asyncio.Event()
@@ -156,7 +156,7 @@ async def test_no_answer_in_time_is_unknown_for_an_order(
     quick = a_client(f"http://127.0.0.1:{port}", session, clock, tmp_path, timeout_s=0.05)
     try:
         with pytest.raises(OutcomeUnknown):
-            await quick.call(Endpoint.ADD_ORDER)
+            await quick.call(Endpoint.CANCEL_ORDER)
         with pytest.raises(VenueUnavailable):
             await quick.call(Endpoint.BALANCES)
     finally:
@@ -165,36 +165,139 @@ async def test_no_answer_in_time_is_unknown_for_an_order(
 
 
 def a_client(
-    base_url: str, session: aiohttp.ClientSession, clock: Any, tmp_path: Path, *, timeout_s: float = 1.0
+    base_url: str,
+    session: aiohttp.ClientSession,
+    clock: Any,
+    tmp_path: Path,
+    *,
+    timeout_s: float = 1.0,
+    counters: Any = None,
+    limits: TierLimits = Tier.PRO.value,
 ) -> RestClient:
     key = KeyInUse(Credentials.from_text(base_url, "the-key", "c2VjcmV0"), NonceKeeper(tmp_path / "other", clock))
-    return RestClient(session, base_url, clock=clock, limits=Tier.PRO.value, key=key, timeout_s=timeout_s)
+    return RestClient(session, base_url, clock=clock, limits=limits, key=key, timeout_s=timeout_s, counters=counters)
 
 
 async def test_an_address_that_takes_no_connection_certainly_executed_nothing(
     session: aiohttp.ClientSession, clock: Any, tmp_path: Path
 ) -> None:
     with pytest.raises(VenueUnavailable, match="not reached"):
-        await a_client("http://127.0.0.1:1", session, clock, tmp_path).call(Endpoint.ADD_ORDER)
+        await a_client("http://127.0.0.1:1", session, clock, tmp_path).call(Endpoint.CANCEL_ORDER)
 
 
 @pytest.mark.parametrize("status", [403, 429])
 async def test_the_edge_s_refusal_is_no_execution_and_asks_for_a_minute(
     status: int, toy: Any, rest: RestClient
 ) -> None:
-    toy.answers("AddOrder", web.Response(status=status, text="<html>captcha</html>"))
+    toy.answers("CancelOrder", web.Response(status=status, text="<html>captcha</html>"))
 
     with pytest.raises(VenueUnavailable) as unavailable:
-        await rest.call(Endpoint.ADD_ORDER)
+        await rest.call(Endpoint.CANCEL_ORDER)
 
     assert unavailable.value.retry_after_s >= 60
 
 
+@pytest.mark.parametrize("status", [403, 429])
+async def test_after_the_edge_s_refusal_nothing_but_a_cancel_leaves_for_a_minute(
+    status: int, toy: Any, rest: RestClient
+) -> None:
+    toy.answers("Assets", web.Response(status=status, text="<html>captcha</html>"))
+    for endpoint in (Endpoint.ASSETS, Endpoint.ASSETS, Endpoint.OHLC, Endpoint.BALANCES):
+        with pytest.raises(VenueUnavailable) as unavailable:
+            await rest.call(endpoint)
+        assert unavailable.value.retry_after_s > 59
+    await rest.call(Endpoint.CANCEL_ORDER)
+
+    assert [name for name, _, _ in toy.calls] == ["Assets", "CancelOrder"]
+
+
+async def test_a_cancel_passes_reads_that_wait_for_the_counter(toy: Any, rest: RestClient) -> None:
+    """Five calls of 4 points fill the counter of 20; the sixth would wait four seconds."""
+    toy.answers("TradesHistory", {"trades": {}})
+    for _ in range(5):
+        await rest.call(Endpoint.TRADES_HISTORY)
+    async with asyncio.timeout(2), asyncio.TaskGroup() as group:
+        waiting = group.create_task(rest.call(Endpoint.TRADES_HISTORY))
+        await asyncio.sleep(0)
+        await rest.call(Endpoint.CANCEL_ORDER)
+        waiting.cancel()
+
+    assert [name for name, _, _ in toy.calls] == ["TradesHistory"] * 5 + ["CancelOrder"]
+
+
+async def test_a_rate_limit_does_not_withhold_a_cancel_and_a_lockout_does(toy: Any, rest: RestClient) -> None:
+    toy.answers("BalanceEx", "EAPI:Rate limit exceeded")
+    toy.answers("CancelOrder", {"count": 1}, "EGeneral:Temporary lockout")
+    with pytest.raises(VenueUnavailable, match="Rate limit"):
+        await rest.call(Endpoint.BALANCES)
+    await rest.call(Endpoint.CANCEL_ORDER)
+    for _ in range(2):
+        with pytest.raises(VenueUnavailable, match="lockout"):
+            await rest.call(Endpoint.CANCEL_ORDER)
+
+    assert [name for name, _, _ in toy.calls] == ["BalanceEx", "CancelOrder", "CancelOrder"]
+
+
+class Counted:
+    """Keeps what is counted of REST calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+        self.seconds: list[float] = []
+
+    def kraken_request(self, endpoint: str, seconds: float, code: str) -> None:
+        self.calls.append((endpoint, code))
+        self.seconds.append(seconds)
+
+    def feed_message(self, channel: str) -> None: ...
+
+    def checksum_failed(self) -> None: ...
+
+    def reconnected(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ({"ZUSD": {"balance": "1"}}, ""),
+        ("EGeneral:Permission denied", "venue_auth"),
+        ("EAPI:Rate limit exceeded", "rate_limit"),
+        ("EGeneral:Temporary lockout", "lockout"),
+        ("EService:Unavailable", "unavailable"),
+        (b"<html>", "unavailable"),
+    ],
+)
+async def test_every_end_of_a_call_is_counted_under_its_code_and_a_call_kept_back_is_none(
+    answer: Any, *, code: str, toy: Any, session: aiohttp.ClientSession, clock: Any, tmp_path: Path
+) -> None:
+    toy.answers("BalanceEx", answer)
+    counted = Counted()
+    client = a_client(toy.base_url, session, clock, tmp_path, counters=counted)
+
+    outcomes = await asyncio.gather(*[client.call(Endpoint.BALANCES) for _ in range(2)], return_exceptions=True)
+
+    assert len(outcomes) == 2
+    assert counted.calls == [("balances", code)] * len(toy.calls)
+
+
+async def test_the_wait_for_the_counter_is_not_kraken_s_time(
+    toy: Any, session: aiohttp.ClientSession, clock: Any, tmp_path: Path
+) -> None:
+    counted = Counted()
+    client = a_client(toy.base_url, session, clock, tmp_path, counters=counted, limits=TierLimits(4, 20_000, 1, 1))
+
+    for _ in range(3):
+        await client.call(Endpoint.TRADES_HISTORY)  # the second and third wait a fifth of a second each
+
+    assert len(counted.seconds) == 3
+    assert max(counted.seconds) < 0.15
+
+
 async def test_a_body_beyond_the_cap_is_not_read(toy: Any, rest: RestClient) -> None:
-    toy.answers("Time", b'{"error":[],"result":"' + b" " * BODY_BYTES_MAX + b'"}')
+    toy.answers("Assets", b'{"error":[],"result":"' + b" " * BODY_BYTES_MAX + b'"}')
 
     with pytest.raises(VenueUnavailable, match="bytes"):
-        await rest.call(Endpoint.TIME)
+        await rest.call(Endpoint.ASSETS)
 
 
 async def test_a_refused_nonce_jumps_ahead_and_repeats_a_read_once(toy: Any, rest: RestClient) -> None:
@@ -206,25 +309,59 @@ async def test_a_refused_nonce_jumps_ahead_and_repeats_a_read_once(toy: Any, res
     assert second - first >= 10**9
 
 
-async def test_a_nonce_that_stays_refused_is_told_and_an_order_is_never_repeated(toy: Any, rest: RestClient) -> None:
+async def test_a_refused_nonce_is_proof_enough_to_repeat_even_a_cancel(toy: Any, rest: RestClient) -> None:
+    toy.answers("CancelOrder", "EAPI:Invalid nonce", {"count": 1})
+
+    assert bytes(await rest.call(Endpoint.CANCEL_ORDER)) == b'{"count": 1}'
+
+
+async def test_three_bad_nonces_in_a_row_end_the_use_of_the_key_and_say_why(toy: Any, rest: RestClient) -> None:
     toy.answers("BalanceEx", "EAPI:Invalid nonce")
-    toy.answers("AddOrder", "EAPI:Invalid nonce")
-    for endpoint in (Endpoint.BALANCES, Endpoint.ADD_ORDER):
-        with pytest.raises(VenueRefused, match="venue_auth"):
-            await rest.call(endpoint)
+    with pytest.raises(VenueRefused, match="EAPI:Invalid nonce"):
+        await rest.call(Endpoint.BALANCES)
+    for _ in range(2):
+        with pytest.raises(VenueRefused, match="another program uses this key"):
+            await rest.call(Endpoint.BALANCES)
 
-    assert [name for name, _, _ in toy.calls] == ["BalanceEx", "BalanceEx", "AddOrder"]
+    assert [name for name, _, _ in toy.calls] == ["BalanceEx"] * 3
 
 
-@pytest.mark.parametrize("text", ["EAPI:Invalid key", "EAPI:Invalid signature"])
+async def test_bad_nonces_with_a_good_one_between_them_are_no_end(toy: Any, rest: RestClient) -> None:
+    toy.answers("BalanceEx", *(["EAPI:Invalid nonce", {"ZUSD": {"balance": "1"}}] * 4))
+
+    for _ in range(4):
+        await rest.call(Endpoint.BALANCES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "EAPI:Invalid key",
+        "EAPI:Invalid signature",
+        "EGeneral:Permission denied",
+        "EAuth:Account temporary disabled",
+        "EAuth:Failed",
+        "ETrade:User Locked",
+    ],
+)
 async def test_a_refused_key_is_tried_once_and_never_again(text: str, toy: Any, rest: RestClient) -> None:
     toy.answers("BalanceEx", text)
     for _ in range(3):
         with pytest.raises(VenueRefused, match="venue_auth"):
             await rest.call(Endpoint.BALANCES)
-    await rest.call(Endpoint.TIME)
+    with pytest.raises(VenueRefused, match="venue_auth"):
+        await rest.call(Endpoint.CANCEL_ORDER)
+    await rest.call(Endpoint.ASSETS)
 
-    assert [name for name, _, _ in toy.calls] == ["BalanceEx", "Time"]
+    assert [name for name, _, _ in toy.calls] == ["BalanceEx", "Assets"]
+
+
+async def test_a_refusal_about_funding_says_nothing_of_the_key(toy: Any, rest: RestClient) -> None:
+    toy.answers("BalanceEx", "EFunding:Something", {"ZUSD": {"balance": "1"}})
+    with pytest.raises(VenueRefused):
+        await rest.call(Endpoint.BALANCES)
+
+    await rest.call(Endpoint.BALANCES)
 
 
 @pytest.mark.parametrize(
@@ -239,15 +376,15 @@ async def test_a_limit_or_a_lockout_silences_private_calls_and_leaves_public_one
         with pytest.raises(VenueUnavailable) as unavailable:
             await rest.call(Endpoint.BALANCES)
         assert unavailable.value.retry_after_s > at_least_s
-    await rest.call(Endpoint.TIME)
+    await rest.call(Endpoint.ASSETS)
 
-    assert [name for name, _, _ in toy.calls] == ["BalanceEx", "Time"]
+    assert [name for name, _, _ in toy.calls] == ["BalanceEx", "Assets"]
 
 
 async def test_a_margin_field_cannot_leave(toy: Any, rest: RestClient) -> None:
     for field in ("leverage", "margin", "reduce_only", "settle-position"):
         with pytest.raises(InvariantBroken):
-            await rest.call(Endpoint.ADD_ORDER, {field: "none"})
+            await rest.call(Endpoint.CANCEL_ORDER, {field: "none"})
 
     assert toy.calls == []
 

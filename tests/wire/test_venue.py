@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aether.domain.effects import AskAccount, CancelOrder, SubmitOrder
-from aether.domain.errors import InvariantBroken, VenueUnavailable
+from aether.domain.errors import InvariantBroken, VenueRefused, VenueUnavailable
 from aether.domain.inputs import (
     AccountSeen,
     AccountUnavailable,
@@ -151,6 +151,11 @@ async def test_a_clear_no_is_a_refusal(error: str, code: str, live: ToyAccount, 
         '"success":true,"result":[]',
         '"success":true,"result":{"order_id":"O1","cl_ord_id":"another"}',
         '"success":true,"result":{"order_id":"O1"},"error":"EGeneral:Internal error"',
+        '"success":true,"result":{"order_id":"O1"},"error":"EOrder:Insufficient funds"',
+        '"success":false,"result":{"order_id":"O1"},"error":"EOrder:Rate limit exceeded"',
+        '"success":false,"result":{"order_id":7},"error":"EOrder:Insufficient funds"',
+        '"success":true,"error":"EOrder:Insufficient funds"',
+        '"result":{"order_id":"O1","cl_ord_id":"a1-1-42"}',
         '"success":true,"success":true,"result":{"order_id":"O1"}',
     ],
 )
@@ -216,6 +221,38 @@ async def test_a_rate_limit_told_by_kraken_stops_orders_of_that_pair_before_the_
     assert await venue.cancel(CANCEL) == CancelAnswered("a1-1-42", done=True, text="")
 
 
+@pytest.mark.parametrize("text", ["EGeneral:Temporary lockout", "EGeneral:Permission denied", "ETrade:User Locked"])
+async def test_what_the_socket_says_of_the_key_stops_orders_cancels_and_rest_alike(
+    text: str, live: ToyAccount, venue: KrakenVenue, toy: Any
+) -> None:
+    live.order_answer = f'"success":false,"error":"{text}"'
+    assert await venue.submit(ORDER) == SubmitRefused("a1-1-42", "venue_auth", text)
+    before = len(toy.calls)
+
+    again = await venue.submit(dataclasses.replace(ORDER, cl_ord_id="a1-1-43"))
+    cancelled = await venue.cancel(CANCEL)
+
+    assert isinstance(again, SubmitRefused)
+    assert (again.code, text in again.text, len(orders_sent(toy))) == ("venue_auth", True, 1)
+    assert (cancelled.done, text in cancelled.text) == (False, True)
+    assert isinstance(await venue.account(ASK), AccountUnavailable)
+    names = [name for name, _, _ in toy.calls[before:]]
+    assert set(names) <= {"Assets"}, "public alone"
+
+
+async def test_what_rest_says_of_the_key_stops_orders_on_the_socket(
+    live: ToyAccount, venue: KrakenVenue, toy: Any
+) -> None:
+    toy.answers("TradeVolume", "EAPI:Invalid key")
+    with pytest.raises(VenueRefused):
+        await venue.fees([BTC])
+
+    outcome = await venue.submit(ORDER)
+
+    assert isinstance(outcome, SubmitRefused)
+    assert (outcome.code, orders_sent(toy)) == ("venue_auth", [])
+
+
 async def test_answers_at_the_same_time_find_their_own_requests(live: ToyAccount, venue: KrakenVenue) -> None:
     live.order_answer = '"success":true,"result":{"order_id":"O1"}'
     orders = [dataclasses.replace(ORDER, cl_ord_id=f"a1-1-{number}") for number in range(10)]
@@ -230,6 +267,8 @@ async def test_answers_at_the_same_time_find_their_own_requests(live: ToyAccount
     [
         ('"success":true,"result":{"order_id":"O1"}', True, ""),
         ('"success":false,"error":"EOrder:Unknown order"', False, "EOrder:Unknown order"),
+        ('"success":true,"error":"EOrder:Unknown order"', False, "EOrder:Unknown order"),
+        ('"result":{"order_id":"O1"}', False, ""),
         (None, False, "no answer within 0.15 s"),
     ],
 )
@@ -320,6 +359,19 @@ async def test_a_refused_subscription_ends_the_link(
     background(venue.run(heard.put))
 
     assert "ESession:Invalid session" in (await heard.wait_for(PrivateStreamLost)).why
+
+
+async def test_a_subscription_refused_for_the_key_takes_no_second_token(
+    toy: Any, venue: KrakenVenue, heard: Any, background: Background
+) -> None:
+    async def refuse(asked: dict[str, Any], say: Any) -> None:
+        await say('{"error":"EGeneral:Permission denied","method":"subscribe","success":false}')
+
+    toy.on_request = refuse
+    background(venue.run(heard.put))
+    await heard.wait_for(PrivateStreamLost, 2)
+
+    assert [name for name, _, _ in toy.calls] == ["GetWebSocketsToken"]
 
 
 # --- the account over REST ------------------------------------------------------------------------------------------
@@ -413,6 +465,22 @@ async def test_pages_are_turned_until_all_is_seen_and_rows_met_twice_count_once(
     ]
 
 
+async def test_pages_without_a_count_are_turned_until_one_is_not_full(account_answers: Any, venue: KrakenVenue) -> None:
+    toy = account_answers
+    toy.answers(
+        "ClosedOrders", {"closed": {f"O{n}": order_row(None) for n in range(50)}}, {"closed": {"O50": order_row(None)}}
+    )
+    toy.answers(
+        "TradesHistory", {"trades": {f"T{n}": trade_row("O1") for n in range(50)}}, {"trades": {"T50": trade_row("O1")}}
+    )
+
+    seen = await venue.account(ASK)
+
+    assert isinstance(seen, AccountSeen)
+    assert (len(seen.closed_orders), len(seen.fills)) == (51, 51)
+    assert [fields["ofs"] for _, fields, _ in toy.calls if "ofs" in fields] == ["0", "50", "0", "50"]
+
+
 async def test_a_trade_learns_its_order_s_id_from_the_orders_or_by_asking(
     account_answers: Any, venue: KrakenVenue
 ) -> None:
@@ -444,6 +512,49 @@ async def test_an_order_with_leverage_is_not_ours(account_answers: Any, venue: K
 
     assert isinstance(seen, AccountSeen)
     assert (seen.open_orders[0].name, seen.open_orders[0].symbol) == ("XBTUSD", None)
+
+
+@pytest.mark.parametrize(("margin", "symbol"), [(False, BTC), (None, BTC), ("0.00000", BTC), (True, None), ("?", None)])
+async def test_an_order_that_is_said_to_be_of_margin_is_not_ours(
+    margin: Any, symbol: str | None, account_answers: Any, venue: KrakenVenue
+) -> None:
+    account_answers.answers("OpenOrders", {"open": {"O1": {**order_row(None, "open"), "margin": margin}}})
+
+    seen = await venue.account(ASK)
+
+    assert isinstance(seen, AccountSeen)
+    assert seen.open_orders[0].symbol == symbol
+
+
+@pytest.mark.parametrize(
+    ("said", "symbol"),
+    [
+        ({"margin": "0.00000"}, BTC),
+        ({"margin": 0, "posstatus": None}, BTC),
+        ({"margin": "120.5"}, None),
+        ({"leverage": "2"}, None),
+        ({"posstatus": "closed"}, None),
+        ({"position_status": "open"}, None),
+    ],
+)
+async def test_a_trade_of_margin_is_not_ours_and_keeps_its_fee_s_asset(
+    said: dict[str, Any], symbol: str | None, account_answers: Any, venue: KrakenVenue
+) -> None:
+    account_answers.answers("TradesHistory", {"trades": {"T1": {**trade_row("O1"), **said}}, "count": 1})
+
+    seen = await venue.account(ASK)
+
+    assert isinstance(seen, AccountSeen)
+    assert (seen.fills[0].symbol, seen.fills[0].fees[0].asset) == (symbol, "USD")
+
+
+@pytest.mark.parametrize(("time_s", "is_seen"), [(9_223_372_036, True), (9_223_372_037, False), (1e12, False)])
+async def test_a_trade_s_time_beyond_64_bits_makes_the_account_unreadable(
+    time_s: float, *, is_seen: bool, account_answers: Any, venue: KrakenVenue
+) -> None:
+    account_answers.answers("TradesHistory", {"trades": {"T1": {**trade_row("O1"), "time": time_s}}, "count": 1})
+
+    assert isinstance(await venue.account(ASK), AccountSeen if is_seen else AccountUnavailable)
 
 
 @pytest.mark.parametrize("endpoint", ["Assets", "BalanceEx", "OpenOrders", "ClosedOrders", "TradesHistory"])

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+
+from aether.domain.errors import VenueRefused, VenueUnavailable
+from aether.domain.values import NANOS_PER_S, UtcNanos
+from aether.kraken.key_standing import KEY_IS_SHARED, LOCKOUT_S, KeyStanding
+
+
+class HandClock:
+    """Time that the test sets."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+
+    def wall_ns(self) -> UtcNanos:
+        return UtcNanos(self.now_ns)
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def standing(clock: HandClock) -> KeyStanding:
+    return KeyStanding(clock)
+
+
+@pytest.mark.parametrize(
+    "text", ["EAPI:Invalid key", "EAuth:Failed", "EGeneral:Permission denied", "ETrade:User Locked", "ETrade:Locked"]
+)
+def test_a_fatal_no_is_remembered_in_kraken_s_words(text: str, standing: KeyStanding) -> None:
+    standing.refused(text)
+    standing.accepted()
+
+    with pytest.raises(VenueRefused) as refused:
+        standing.check()
+    assert (refused.value.code, refused.value.text) == ("venue_auth", text)
+
+
+@pytest.mark.parametrize(
+    "text", ["EFunding:Max fee exceeded", "EOrder:Insufficient funds", "EAPI:Rate limit exceeded", "ENew:Thing", ""]
+)
+def test_what_says_nothing_of_the_key_leaves_it_good(text: str, standing: KeyStanding) -> None:
+    standing.refused(text)
+
+    standing.check()
+
+
+def test_a_lockout_lasts_its_time_and_each_further_one_begins_it_anew(clock: HandClock, standing: KeyStanding) -> None:
+    standing.refused("EGeneral:Temporary lockout")
+    clock.now_ns += NANOS_PER_S
+    standing.refused("EGeneral:Temporary lockout")
+
+    clock.now_ns += LOCKOUT_S * NANOS_PER_S - 1
+    with pytest.raises(VenueUnavailable, match="lockout"):
+        standing.check()
+    clock.now_ns += 1
+    standing.check()
+
+
+def test_the_third_bad_nonce_in_a_row_is_fatal_and_a_good_one_between_begins_anew(standing: KeyStanding) -> None:
+    standing.refused("EAPI:Invalid nonce")
+    standing.refused("EAPI:Invalid nonce")
+    standing.accepted()
+    standing.refused("EAPI:Invalid nonce")
+    standing.refused("EAPI:Invalid nonce")
+    standing.check()
+    standing.refused("EAPI:Invalid nonce")
+
+    with pytest.raises(VenueRefused, match=KEY_IS_SHARED):
+        standing.check()
