@@ -111,7 +111,7 @@ def test_the_probes_and_metrics_answer_on_the_port_and_commands_do_not(orderly: 
 
 def test_a_second_daemon_in_the_same_state_directory_is_refused_and_the_first_goes_on(orderly: OrderlyRun) -> None:
     assert orderly.intruder.code == 4
-    assert orderly.intruder.is_plain("control.sock")
+    assert orderly.intruder.is_plain("in use by pid", "stop that process")
     assert orderly.status_after_intruder.code == 0
     assert orderly.status_after_intruder.data["account"] == orderly.status.data["account"]
 
@@ -179,7 +179,7 @@ def killed(make_lasting_program: Make, busy: Mapping[str, str], wait_until: Wait
         in_flight.append(len(_under_way(program)))
     daemon = program.run()
     program.wait_for("OrderFilled", run=5, count=5)
-    program.do("halt", "--reason", "the balances are to be compared")
+    program.do("halt", "--json", "--reason", "the balances are to be compared")
     wait_until(lambda: not _under_way(program), 20, "nothing is under way")
     balances = program.do("balances", "--json")
     return Killed(
@@ -358,7 +358,7 @@ def test_a_halt_cancels_what_rests_and_sends_nothing_more(
     account, daemon = program.sandbox(), program.run()
     wait_until(lambda: _resting(program), 20, "an order rests")
 
-    halted = program.do("halt", "--reason", "a test")
+    halted = program.do("halt", "--json", "--reason", "a test")
     assert (halted.code, halted.data["accepted"], halted.data["latched"]) == (0, True, True)
     (halt,) = program.wait_for("TradingHalted")
     assert (halt.body["scope"], halt.body["reason"]) == ("all", "a test")
@@ -374,7 +374,7 @@ def test_a_halt_cancels_what_rests_and_sends_nothing_more(
 
 def test_a_halt_outlasts_a_restart_and_ends_by_resume(trading: tuple[Any, Any, Any]) -> None:
     program, daemon, _ = trading
-    program.do("halt", "--reason", "a test")
+    program.do("halt", "--json", "--reason", "a test")
     daemon.stop()
     daemon = program.run()
     program.wait_for("Reconciled", run=2)
@@ -383,7 +383,7 @@ def test_a_halt_outlasts_a_restart_and_ends_by_resume(trading: tuple[Any, Any, A
     assert [(stop["code"], stop["why"]) for stop in stops if stop["kind"] == "halt"] == [("halt_operator", "a test")]
     assert not program.facts("OrderSubmitted", run=2)
 
-    resumed = program.do("resume", "--reason", "the test is over")
+    resumed = program.do("resume", "--json", "--reason", "the test is over")
     assert (resumed.code, resumed.data["accepted"]) == (0, True)
     program.wait_for("OrderFilled", run=2)
     assert daemon.stop() == 0

@@ -173,7 +173,7 @@ def test_looks_at_the_account_never_run_side_by_side_and_do_not_pile_up(make: An
         await asyncio.sleep(5 * LATENCY_S)
 
     calls = work(make, story).venue.calls
-    assert [(at_s, effect.why) for at_s, effect in calls] == [(0.0, "it is time"), (1.0, "a fill is missing")]
+    assert calls == [(0.0, AskAccount("it is time", 0)), (1.0, AskAccount("a fill is missing", 0))]
 
 
 def test_a_lane_is_used_again_after_it_was_empty(make: Any) -> None:
