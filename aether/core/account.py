@@ -45,10 +45,15 @@ from aether.domain.inputs import (
     SubmitUnknown,
 )
 from aether.domain.orders import OrderReport
-from aether.domain.values import NANOS_PER_S, NO_QTY
+from aether.domain.values import MONEY, NANOS_PER_S, NO_QTY, Usd
 
-# The same order would be refused again: its pair waits for a look at the account that is no answer to this refusal.
-_REFUSED_FOR_NOW = frozenset({"venue_funds", "venue_rate_limit"})
+_MARK_DECIMALS = 8
+
+# Any other order on the pair would most likely be refused too: it waits for a look at the account that is no answer to
+# this refusal, and twice as long each time. These say something of the one order alone.
+_OF_THE_ORDER_ALONE = frozenset({"latched", "venue_deadline", "venue_unreachable", "venue_post_only", "venue_session"})
+_DOUBLINGS_MAX = 6
+RECONCILED_EVERY_NS = 3_600 * NANOS_PER_S  # how far back the next run has to read, at most
 
 
 def stream_live(bench: Workbench, _: PrivateStreamLive) -> None:
@@ -62,6 +67,8 @@ def stream_lost(bench: Workbench, lost: PrivateStreamLost) -> None:
     """Nothing is known of our orders until it is live again."""
     bench.stream_live_ns = None
     bench.hold(HoldCause.PRIVATE_STREAM, ALL, lost.why)
+    if lost.code == "venue_auth":
+        bench.halt(ALL, "halt_auth", lost.why)
 
 
 def private_malformed(bench: Workbench, malformed: PrivateMalformed) -> None:
@@ -80,14 +87,31 @@ def submit_accepted(bench: Workbench, answer: SubmitAccepted) -> None:
 def _emit_of_order(bench: Workbench, cl_ord_id: str, fact: Fact) -> None:
     """Write what was told of an order. If it was believed never to have lived, our proof was wrong: halt its pair."""
     before = bench.ledger.orders[cl_ord_id]
+    if isinstance(fact, OrderSurprised):
+        _surprise(bench, fact)
+        return
     bench.emit(fact)
     order = bench.ledger.orders[cl_ord_id]
-    has_lived = order.state is OrderState.OPEN or (order.state is OrderState.DONE and order.told_cum_qty != NO_QTY)
+    if isinstance(fact, OrderEnded) and fact.cum_qty is not None and fact.cum_qty < before.filled:
+        why = f"{cl_ord_id} ended with {fact.cum_qty} filled, {before.filled} are booked"
+        bench.halt(symbol_scope(order.symbol), "halt_contract_broken", why)
+    is_filled = bool(order.filled) or (order.told_cum_qty is not None and order.told_cum_qty != NO_QTY)
+    has_lived = order.state is OrderState.OPEN or (order.state is OrderState.DONE and is_filled)
     if before.state is OrderState.NEVER_LIVED and has_lived:
         why = f"{cl_ord_id} was believed {before.ended} and is shown {order.ended or order.state}"
         bench.halt(symbol_scope(order.symbol), "halt_contract_broken", why)
-    if isinstance(fact, OrderAccepted | OrderOpened | OrderFilled) and not order.is_full:
-        _cancel_unwanted(bench, cl_ord_id)
+    if isinstance(fact, OrderAccepted | OrderOpened | OrderFilled):
+        bench.refused.pop(order.symbol, None)
+        bench.release(HoldCause.REFUSED, symbol_scope(order.symbol))
+        if not order.is_full:
+            _cancel_unwanted(bench, cl_ord_id)
+
+
+def _surprise(bench: Workbench, fact: OrderSurprised) -> None:
+    """Written once for each thing said: the same word comes with every look."""
+    if bench.surprises.get(fact.cl_ord_id) != fact.what:
+        bench.surprises[fact.cl_ord_id] = fact.what
+        bench.emit(fact)
 
 
 def _cancel_unwanted(bench: Workbench, cl_ord_id: str) -> None:
@@ -108,15 +132,17 @@ def _own(bench: Workbench, cl_ord_id: str) -> Order:
 def submit_refused(bench: Workbench, answer: SubmitRefused) -> None:
     """The venue certainly did not execute an order."""
     order = _own(bench, answer.cl_ord_id)
-    if order.allows(Event.REFUSED):
+    is_believed = order.allows(Event.REFUSED)
+    if is_believed:
         bench.emit(OrderRefused(answer.cl_ord_id, answer.code, answer.text))
     else:
-        bench.emit(OrderSurprised(answer.cl_ord_id, f"refused ({answer.text}) while {order.state}"))
-    if answer.code in _REFUSED_FOR_NOW:
-        bench.refused_ns[order.symbol] = bench.now_ns
-        bench.hold(HoldCause.REFUSED, symbol_scope(order.symbol), answer.text)
-    elif answer.code == "venue_auth":
+        _surprise(bench, OrderSurprised(answer.cl_ord_id, f"refused ({answer.text}) while {order.state}"))
+    if answer.code == "venue_auth":
         bench.halt(ALL, "halt_auth", answer.text)
+    elif is_believed and answer.code not in _OF_THE_ORDER_ALONE:
+        _, times = bench.refused.get(order.symbol, (0, 0))
+        bench.refused[order.symbol] = bench.now_ns, times + 1
+        bench.hold(HoldCause.REFUSED, symbol_scope(order.symbol), answer.text)
     bench.ask_account(f"{answer.cl_ord_id} was refused: {answer.text}")
 
 
@@ -237,8 +263,10 @@ def _agree(bench: Workbench, account: AccountSeen) -> None:
         is_news = is_news or (HoldCause.PRIVATE_STREAM.value, ALL) in bench.ledger.holds
         bench.release(HoldCause.PRIVATE_STREAM, ALL)
         bench.release(HoldCause.STARTING, ALL)
-    for symbol, refused_ns in bench.refused_ns.items():
-        if account.asked_ns - refused_ns >= bench.policy.orders.reconcile_s * NANOS_PER_S:
+    is_news = is_news or bench.now_ns - (bench.ledger.reconciled_ns or 0) >= RECONCILED_EVERY_NS
+    for symbol, (refused_ns, times) in bench.refused.items():
+        wait_ns = bench.policy.orders.reconcile_s * NANOS_PER_S << min(times - 1, _DOUBLINGS_MAX)
+        if account.asked_ns - refused_ns >= wait_ns:
             bench.release(HoldCause.REFUSED, symbol_scope(symbol))
     if is_news:
         bench.emit(Reconciled(account.balances, len(account.open_orders)))
@@ -260,23 +288,33 @@ def _differ(bench: Workbench, found: tuple[Mismatch, ...]) -> None:
 def accept_differences(bench: Workbench, actor: Actor) -> None:
     """A person looked and resumed: what differs is booked, and trading waits for a look that agrees.
 
-    Money that people moved is neither profit nor loss, so the marks of the loss limits move with it.
+    Money that people moved is neither profit nor loss, so what was lost stays the same share of the marks.
     """
     before = value(bench.ledger, bench.market)
     for difference in bench.ledger.differences:
         bench.emit(DifferenceAccepted(difference.asset, difference.amount, actor))
     after, mark = value(bench.ledger, bench.market), bench.ledger.mark
     if before is not None and after is not None and mark is not None and after != before:
-        moved = after.equity - before.equity
-        bench.emit(EquityMarked(mark.day, after.equity, mark.day_start + moved, mark.peak + moved))
+        bench.emit(EquityMarked(mark.day, after.equity, *_in_proportion(before.equity, after.equity, mark)))
     bench.suspects, bench.reconciled_ns = (), None
     bench.ask_account("a difference was accepted")
 
 
-def account_unavailable(bench: Workbench, _: AccountUnavailable) -> None:
+def _in_proportion(before: Usd, after: Usd, mark: EquityMarked) -> tuple[Usd, Usd]:
+    """The day's start and the peak as they would have been with that money there; where all is new, what there is."""
+    if before.amount <= 0:
+        return after, after
+    share = MONEY.divide(after.amount, before.amount)
+    day_start, peak = mark.day_start.scaled(share), mark.peak.scaled(share)
+    return day_start.rounded_down(_MARK_DECIMALS), peak.rounded_down(_MARK_DECIMALS)
+
+
+def account_unavailable(bench: Workbench, heard: AccountUnavailable) -> None:
     """The account could not be had: try again soon."""
     bench.asked_ns = None
     bench.next_ask_ns = bench.now_ns + bench.policy.orders.unresolved_retry_s * NANOS_PER_S
+    if heard.code == "venue_auth":
+        bench.halt(ALL, "halt_auth", heard.why)
 
 
 def fees_seen(bench: Workbench, seen: FeesSeen) -> None:

@@ -160,7 +160,7 @@ class Ledger:
 
     def sent_since(self, at_ns: int, seconds: int) -> int:
         """Orders submitted in the last so many seconds."""
-        return sum(1 for sent in self.sent_ns if sent > at_ns - seconds * NANOS_PER_S)
+        return sum(1 for sent in self.sent_ns if at_ns - seconds * NANOS_PER_S < sent <= at_ns)
 
     # --- the fold ---------------------------------------------------------------------------------------------
 

@@ -52,15 +52,16 @@ class Candles:
         self._measured_for: tuple[int, int, int] | None = None
 
     def seed(self, bars: Sequence[Bar]) -> None:
-        """Begin anew from complete candles, oldest first."""
+        """Begin anew from complete candles, oldest first; none at all say nothing."""
+        if not bars:
+            return
         self.closes.clear()
         self.closes.extend(bar.close for bar in bars)
         self.completed += len(bars)
-        if bars:
-            self._open_s = bars[-1].open_s + self.bar_s
-            self._closing = bars[-1].close
-            if self._lost_ns is not None:
-                self._lost_ns = self._open_s * NANOS_PER_S
+        self._open_s = bars[-1].open_s + self.bar_s
+        self._closing = bars[-1].close
+        if self._lost_ns is not None:
+            self._lost_ns = self._open_s * NANOS_PER_S
 
     def lose(self, since_ns: int) -> None:
         """Nothing was heard of the market since then, until it is found."""

@@ -94,7 +94,7 @@ def order_fact(ledger: Ledger, report: OrderReport, source: str) -> Fact | None:
     if report.status.is_terminal:
         return _ended_fact(order, report, source)
     if report.status is VenueStatus.UNKNOWN:
-        return OrderSurprised(name, f"unknown status ({report.reason})")
+        return None if order.is_settled else OrderSurprised(name, f"unknown status ({report.reason})")
     if order.allows(Event.OPENED):
         return OrderOpened(name, report.order_id, source)
     return None  # known open, or ended and told late: an end absorbs every status
@@ -105,8 +105,6 @@ def _ended_fact(order: Order, report: OrderReport, source: str) -> Fact | None:
     tells_total = told is not None or report.status is VenueStatus.FILLED
     if order.state is OrderState.DONE and (order.told_cum_qty is not None or not tells_total):
         return None
-    if told is not None and told < order.filled:
-        return OrderSurprised(order.cl_ord_id, f"ended with {told} filled, {order.filled} are booked")
     return OrderEnded(order.cl_ord_id, report.order_id, report.status, report.reason, told, source)
 
 

@@ -146,9 +146,9 @@ def order_spacing(intent: OrderIntent, view: RiskView) -> Allowance:
     least = view.limits.order_spacing_s_min
     if view.last_sent_ns is None:
         return _gate("order_spacing", intent, "", passes=True, because="no order before")
-    age_s = (view.at_ns - view.last_sent_ns) // NANOS_PER_S
+    age_s = (view.at_ns - view.last_sent_ns) // NANOS_PER_S  # negative where the clock was set back over a restart
     because = f"last order {age_s} s ago, at least {least}"
-    return _gate("order_spacing", intent, "risk_order_spacing", passes=age_s >= least, because=because)
+    return _gate("order_spacing", intent, "risk_order_spacing", passes=age_s >= least or age_s < 0, because=because)
 
 
 def order_value(_: OrderIntent, view: RiskView) -> Allowance:

@@ -55,7 +55,8 @@ class Workbench:
         self.codes_told: dict[tuple[str, Symbol, Side], list[str]] = {}
         self.refusal_told_ns: dict[tuple[str, Symbol, Side], int] = {}
         self.equity_before: Usd | None = None
-        self.refused_ns: dict[Symbol, int] = {}
+        self.refused: dict[Symbol, tuple[int, int]] = {}  # when last, and how often in a row
+        self.surprises: dict[str, str] = {}
         self.suspects: tuple[Mismatch, ...] = ()
         self.suspected_ns = 0
         self.reconciled_ns: int | None = None

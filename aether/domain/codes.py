@@ -54,7 +54,8 @@ CODES: Mapping[str, str] = MappingProxyType(
         "venue_deadline": "Kraken: the order came after its deadline",
         "venue_duplicate": "Kraken: the client order id is in use by an open order",
         "venue_invalid": "Kraken: the request's fields are refused",
-        "venue_auth": "Kraken: key, signature, nonce, token or permission refused",
+        "venue_auth": "Kraken: key, signature, nonce or permission refused",
+        "venue_session": "Kraken: the private stream's token is stale; the stream takes a fresh one by itself",
         "venue_other": "Kraken: another certain refusal; its own text stands beside",
         "venue_unreachable": "no byte of the order left: the venue could not be reached",
         "latched": "the halt's latch was set before the order was sent",
@@ -65,7 +66,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "halt_drawdown": "the drawdown limit was reached",
         "halt_foreign_order": "an order bears this journal's mark and is not in it: a second daemon, or an old journal",
         "halt_contract_broken": "the venue filled an order worse or larger than asked, or one it had refused",
-        "halt_auth": "Kraken refused our key, signature, nonce or permission for an order",
+        "halt_auth": "Kraken refused our key, signature, nonce or permission; check the key, then resume",
         "halt_crash_loop": "too many starts in a short time",
         # authority
         "authority_role": "this role may not give this command",

@@ -103,9 +103,13 @@ class PrivateStreamLive:
 
 @dataclass(frozen=True, slots=True)
 class PrivateStreamLost:
-    """The private stream cannot be believed: disconnect, sequence gap, silence."""
+    """The private stream cannot be believed: disconnect, sequence gap, silence.
+
+    `code` is `venue_auth` where the key is no longer good, so that no new link can come.
+    """
 
     why: str
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +190,10 @@ class AccountSeen:
 
 @dataclass(frozen=True, slots=True)
 class AccountUnavailable:
-    """The account was asked for and could not be had."""
+    """The account was asked for and could not be had. `code` is `venue_auth` where the key is no longer good."""
 
     why: str
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

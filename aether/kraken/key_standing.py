@@ -24,6 +24,11 @@ class KeyStanding:
         self._lockout = Silence(clock)
         self._bad_nonces = 0
 
+    @property
+    def fatal_code(self) -> str:
+        """Our code of the no that ended the key's use; empty while it is good, or only locked out for a time."""
+        return "" if self._fatal is None else self._fatal.code
+
     def check(self) -> None:
         """Raises VenueRefused where the key is no longer good, VenueUnavailable while it is locked out."""
         if self._fatal is not None:
@@ -39,7 +44,7 @@ class KeyStanding:
         elif refusal.kind is RefusalClass.FATAL and not is_about_funding(text):
             self._fatal = VenueRefused(refusal.code, text)
         elif self._bad_nonces >= BAD_NONCES_MAX:
-            self._fatal = VenueRefused(refusal.code, KEY_IS_SHARED)
+            self._fatal = VenueRefused("venue_auth", KEY_IS_SHARED)
         return refusal
 
     def accepted(self) -> None:

@@ -143,7 +143,7 @@ class PrivateListener:
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(ConnectionResetError(f"the private stream was lost: {why}"))
-        self.put(PrivateStreamLost(why))
+        self.put(PrivateStreamLost(why, self._rest.standing.fatal_code))
 
     def _check_sequence(self, channel: str, sequence: int, *, is_snapshot: bool) -> None:
         """A first snapshot sets the count, whatever its number: no document promises that it is 1."""

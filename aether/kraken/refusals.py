@@ -40,8 +40,8 @@ _PREFIXES: tuple[tuple[str, RefusalClass, str], ...] = (
     ("EService:Throttled", _LIMITED, "venue_rate_limit"),
     ("EAuth:Rate limit exceeded", _LIMITED, "venue_rate_limit"),
     ("EAuth:Too many requests", _LIMITED, "venue_rate_limit"),
-    ("EAPI:Invalid token", _SESSION, "venue_auth"),
-    ("ESession:Invalid session", _SESSION, "venue_auth"),
+    ("EAPI:Invalid token", _SESSION, "venue_session"),
+    ("ESession:Invalid session", _SESSION, "venue_session"),
     ("EAPI:Invalid key", _FATAL, "venue_auth"),
     ("EAPI:Invalid signature", _FATAL, "venue_auth"),
     ("EGeneral:Permission denied", _FATAL, "venue_auth"),
@@ -82,7 +82,7 @@ _PREFIXES: tuple[tuple[str, RefusalClass, str], ...] = (
 # The socket's own gate answers in plain sentences, before any engine sees the request (Kraken docs, WebSocket v2).
 _SOCKET_SENTENCES: tuple[tuple[re.Pattern[str], RefusalClass, str], ...] = (
     (re.compile(r"exceeded msg rate"), _LIMITED, "venue_rate_limit"),
-    (re.compile(r"token\(s\) not found"), _SESSION, "venue_auth"),
+    (re.compile(r"token\(s\) not found"), _SESSION, "venue_session"),
     (re.compile(r"(private|public) [\w ]+ are unavailable on this endpoint"), _REFUSED, "venue_invalid"),
     (re.compile(r"currency pair not supported"), _REFUSED, "venue_invalid"),
     (re.compile(r"(subscription name invalid|symbol\(s\) not found|unsupported event)"), _REFUSED, "venue_invalid"),

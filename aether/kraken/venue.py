@@ -93,8 +93,10 @@ class KrakenVenue:
             return SubmitRefused(order.cl_ord_id, "venue_unreachable", "the private stream is not connected")
         try:
             self._rest.standing.check()
-        except (VenueRefused, VenueUnavailable) as error:
-            return SubmitRefused(order.cl_ord_id, "venue_auth", str(error))
+        except VenueRefused as error:
+            return SubmitRefused(order.cl_ord_id, error.code, str(error))
+        except VenueUnavailable as error:  # locked out for a time
+            return SubmitRefused(order.cl_ord_id, "venue_rate_limit", str(error))
         now_ns = self._clock.monotonic_ns()
         if not self._counters.has_room_for_order(order.symbol, now_ns):
             why = "our count of the pair's counter leaves only the reserve for cancels"
@@ -131,7 +133,7 @@ class KrakenVenue:
         try:
             return await self._account(ask)
         except (VenueUnavailable, VenueRefused, OutcomeUnknown, Unreadable) as error:
-            return AccountUnavailable(str(error))
+            return AccountUnavailable(str(error), self._rest.standing.fatal_code)
 
     async def fees(self, symbols: Sequence[Symbol]) -> tuple[FeesSeen, ...]:
         """The account's own rates. Raises VenueUnavailable, VenueRefused."""

@@ -10,8 +10,8 @@ from typing import TypeVar
 from aether.core.engine import Engine
 from aether.core.orders import OrderState
 from aether.core.policy import Policy
-from aether.domain.errors import AetherError, VenueUnavailable
-from aether.domain.inputs import BookChanged, FeedLost, Input, InstrumentSeen
+from aether.domain.errors import AetherError, VenueRefused, VenueUnavailable
+from aether.domain.inputs import BookChanged, FeedLost, Input, InstrumentSeen, LoopStalled
 from aether.domain.instruments import Instrument
 from aether.domain.values import Symbol
 from aether.ports import Clock, FactObserver, Journal, MarketFeed, OrderVenue, Tape
@@ -42,7 +42,8 @@ class Gauges:
 class Machine:
     """Runs one recovered ledger against one feed and one venue until it is asked to stop, or fails.
 
-    `first` are inputs that the venue has to say before anything is heard.
+    `first` are inputs that the venue has to say before anything is heard. `cold_why` names the symbols whose candles
+    the venue refused, and its reason.
     """
 
     def __init__(
@@ -67,6 +68,9 @@ class Machine:
         self._first = tuple(first)
         self._feed = feed
         self._venue = venue
+        self._cold = set(policy.symbols)  # their candles are asked for with their next book
+        self._warming: set[Symbol] = set()
+        self.cold_why: dict[Symbol, str] = {}
         self.inbox = Inbox(clock)
         self.latch = Latch(recovered.ledger.halted_scopes)
         self.engine = Engine(policy, recovered.ledger)
@@ -84,7 +88,7 @@ class Machine:
             commit_took=gauges.commit_took,
         )
         self.supervisor = Supervisor(self.inbox.put, pace, self._is_quiet)
-        self._ticker = Ticker(self.inbox.put, clock, pace, free_bytes, gauges.loop_lag)
+        self._ticker = Ticker(self._put_of_ticker, clock, pace, free_bytes, gauges.loop_lag)
 
     async def run(self, services: Sequence[Service] = ()) -> None:
         """From RunBegan to RunEnded. Raises, in a group, what ended it otherwise."""
@@ -109,6 +113,12 @@ class Machine:
         waiting = [order for order in ledger.unsettled.values() if not (keeps and order.state is OrderState.OPEN)]
         return ledger.is_stopping and not waiting and not self._hands.in_hand
 
+    def _put_of_ticker(self, told: Input) -> None:
+        """A loop that stood still heard no trades: the running candles miss them."""
+        self.inbox.put(told)
+        if isinstance(told, LoopStalled):
+            self._cold.update(self._policy.symbols)
+
     async def _listen(self) -> None:
         """The rules, then the live market; candles for each symbol beside it, and anew whenever its feed was lost.
 
@@ -117,21 +127,30 @@ class Machine:
         for instrument in self._instruments:
             self.inbox.put(InstrumentSeen(instrument))
         async with asyncio.TaskGroup() as group:
-            cold = set(self._policy.symbols)
 
             def hear(heard: Input) -> None:
                 self.inbox.put(heard)
                 if isinstance(heard, FeedLost):
-                    cold.add(heard.symbol)
-                elif isinstance(heard, BookChanged) and heard.symbol in cold:
-                    cold.discard(heard.symbol)
+                    self._cold.add(heard.symbol)
+                elif (
+                    isinstance(heard, BookChanged) and heard.symbol in self._cold and heard.symbol not in self._warming
+                ):
+                    self._cold.discard(heard.symbol)
+                    self._warming.add(heard.symbol)
                     group.create_task(self._warm(heard.symbol), name=f"candles {heard.symbol}")
 
             await self._feed.run(hear)
 
     async def _warm(self, symbol: Symbol) -> None:
-        for bar_s in dict.fromkeys(trend.bar_s for trend in self._policy.trends if symbol in trend.symbols):
-            self.inbox.put(await reached(self._feed.history, symbol, bar_s, WARM_BARS))
+        """Ask for a symbol's candles. Refused ones are asked for anew after the next loss or stall alone."""
+        try:
+            for bar_s in dict.fromkeys(trend.bar_s for trend in self._policy.trends if symbol in trend.symbols):
+                self.inbox.put(await reached(self._feed.history, symbol, bar_s, WARM_BARS))
+            self.cold_why.pop(symbol, None)
+        except VenueRefused as error:
+            self.cold_why[symbol] = str(error)
+        finally:
+            self._warming.discard(symbol)
 
     async def _read_fees(self) -> None:
         while True:

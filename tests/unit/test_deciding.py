@@ -232,7 +232,7 @@ def test_refusals_are_told_anew_after_an_order_and_still_once_a_minute(new_desk:
     desk.tick()
     for _ in range(12):  # an order that is refused, and a wide spread, every ten seconds
         desk.take(make.book(), after_s=5)
-        desk.take(SubmitRefused(desk.order.cl_ord_id, "venue_other", "E"))
+        desk.take(SubmitRefused(desk.order.cl_ord_id, "venue_post_only", "E"))
         desk.take(make.book("99", "100.0"), after_s=5)
 
     assert [fact.code for fact in desk.said(IntentRefused)] == ["risk_spread"] * 3
@@ -290,7 +290,7 @@ def test_the_last_trade_is_a_second_reference_of_the_collar(new_desk: Any, make:
 def test_orders_of_a_strategy_keep_their_distance(new_desk: Any, make: Any, after_s: float, *, is_sent: bool) -> None:
     desk = ready(new_desk, make)
     desk.tick()
-    desk.take(SubmitRefused(desk.order.cl_ord_id, "venue_other", "E"))
+    desk.take(SubmitRefused(desk.order.cl_ord_id, "venue_post_only", "E"))
     desk.take(make.book(), after_s)
     desk.tick()
 
@@ -303,7 +303,7 @@ def test_no_more_orders_are_sent_than_the_rates_allow(new_desk: Any, make: Any, 
     desk.tick()
     for _ in range(8):
         if not desk.my_order.is_settled:
-            desk.take(SubmitRefused(desk.order.cl_ord_id, "venue_other", "E"))
+            desk.take(SubmitRefused(desk.order.cl_ord_id, "venue_post_only", "E"))
         desk.take(make.book(), after_s=1)
 
     assert len(desk.sent(SubmitOrder)) == most

@@ -13,6 +13,7 @@ from aether.domain.facts import (
     DifferenceAccepted,
     DifferenceEnded,
     DifferenceFound,
+    EquityMarked,
     ExternalOrderGone,
     ExternalOrderSeen,
     FeesAdopted,
@@ -39,7 +40,7 @@ from aether.domain.inputs import (
 from aether.domain.instruments import Side
 from aether.domain.orders import AssetBalance, VenueStatus
 from aether.domain.spot_gate import recall
-from aether.domain.values import Qty
+from aether.domain.values import Qty, Usd
 
 D = Decimal
 S = 1_000_000_000
@@ -281,10 +282,36 @@ def test_a_second_reason_for_a_halt_is_told_and_both_end_together(desk: Any) -> 
     assert len(desk.said(TradingResumed)) == 1
 
 
+@pytest.mark.parametrize("withdrawn", ["8500", "-10000"])
+def test_a_share_that_was_lost_stays_that_share_when_money_is_moved(desk: Any, make: Any, withdrawn: str) -> None:
+    desk.start()
+    desk.take(make.book())
+    desk.tick()
+    mark = EquityMarked(desk.ledger.mark.day, Usd(D(10_000)), Usd(D(10_300)), Usd(D(11_000)))
+    desk.engine.emit(mark)
+    left = D(10_000) - D(withdrawn)
+    for _ in range(2):
+        desk.look(after_s=70, balances=(AssetBalance("USD", left, D(0)),))
+    desk.command(Resume("all", "our own transfer"))
+
+    share = left / 10_000
+    assert desk.ledger.mark.day_start == Usd(D(10_300) * share)
+    assert desk.ledger.mark.peak == Usd(D(11_000) * share)
+
+
 def test_a_look_that_agrees_is_no_news(desk: Any) -> None:
     desk.start()
 
     assert desk.look(after_s=60).facts == ()
+
+
+def test_once_an_hour_an_agreement_is_written_so_that_the_next_run_reads_no_further_back(desk: Any) -> None:
+    desk.start()
+    before = len(desk.said(Reconciled))
+    for _ in range(120):
+        desk.look(after_s=60)
+
+    assert len(desk.said(Reconciled)) == before + 2
 
 
 def test_fills_that_only_the_trades_view_shows_are_booked_before_balances_are_compared(desk: Any, make: Any) -> None:

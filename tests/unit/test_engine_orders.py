@@ -26,6 +26,7 @@ from aether.domain.facts import (
 from aether.domain.inputs import (
     CancelAnswered,
     CancelEverything,
+    ClockMeasured,
     Halt,
     SubmitAccepted,
     SubmitRefused,
@@ -124,7 +125,8 @@ def test_a_refusal_ends_the_order_frees_its_cash_and_asks_the_account(desk: Any)
 
 
 @pytest.mark.parametrize(
-    ("code", "is_held"), [("venue_funds", True), ("venue_rate_limit", True), ("venue_tick", False)]
+    ("code", "is_held"),
+    [("venue_funds", True), ("venue_rate_limit", True), ("venue_tick", True), ("venue_post_only", False)],
 )
 def test_a_refusal_that_would_repeat_holds_its_pair_until_a_later_look_agrees(
     desk: Any, make: Any, code: str, *, is_held: bool
@@ -146,6 +148,50 @@ def test_a_refusal_that_would_repeat_holds_its_pair_until_a_later_look_agrees(
     desk.take(make.book())
     desk.tick()
     assert len(desk.sent(SubmitOrder)) == 2
+
+
+def test_refusals_in_a_row_hold_their_pair_twice_as_long_each_time(desk: Any, make: Any) -> None:
+    desk.trade()
+    for times, wait_s in enumerate((60, 120, 240), start=1):
+        assert len(desk.sent(SubmitOrder)) == times
+        desk.take(SubmitRefused(desk.order.cl_ord_id, "venue_other", "EOrder:Trading agreement required"))
+        desk.look(after_s=wait_s - 1)
+        assert ("refused", "symbol:BTC/USD") in desk.ledger.holds
+        desk.look(after_s=1)
+        assert ("refused", "symbol:BTC/USD") not in desk.ledger.holds
+        desk.take(ClockMeasured(offset_ns=0, error_ns=0))
+        desk.take(make.book())
+        desk.tick()
+
+
+def test_an_order_that_is_taken_ends_the_row_of_refusals(desk: Any, make: Any) -> None:
+    desk.trade()
+    desk.take(SubmitRefused(desk.order.cl_ord_id, "venue_other", "E"))
+    desk.look(after_s=60)
+    desk.take(make.book())
+    desk.tick()
+    desk.accept()
+
+    assert desk.engine.refused == {}
+
+
+def test_a_status_nobody_knows_is_written_once_however_often_it_is_told(desk: Any, make: Any) -> None:
+    order = desk.trade()
+    desk.accept()
+    for _ in range(5):
+        desk.look(after_s=60, open_orders=(make.report(order.cl_ord_id, VenueStatus.UNKNOWN, reason="haunted"),))
+
+    assert len(desk.said(OrderSurprised)) == 1
+
+
+def test_an_end_with_less_than_is_booked_ends_the_order_and_halts_its_pair(desk: Any) -> None:
+    desk.trade()
+    desk.accept()
+    desk.fill("T1", "2")
+    desk.report(VenueStatus.CANCELED, "1")
+
+    assert desk.my_order.is_settled
+    assert list(desk.ledger.halts) == [("symbol:BTC/USD", "halt_contract_broken")]
 
 
 def test_a_refused_key_halts_everything(desk: Any) -> None:
@@ -309,16 +355,16 @@ def test_a_fill_of_an_order_believed_never_to_have_lived_is_booked_and_halts_its
     assert len(desk.cancels) == 1
 
 
-@pytest.mark.parametrize(("total", "halts"), [("0", 0), (None, 1), ("1", 1)])
-def test_an_end_of_an_order_believed_refused_halts_unless_nothing_of_it_was_filled(
-    desk: Any, total: str | None, halts: int
+@pytest.mark.parametrize(("total", "halts", "is_settled"), [("0", 0, True), (None, 0, False), ("1", 1, False)])
+def test_an_end_of_an_order_believed_refused_halts_if_some_of_it_was_filled(
+    desk: Any, total: str | None, halts: int, *, is_settled: bool
 ) -> None:
     order = desk.trade()
     desk.take(SubmitRefused(order.cl_ord_id, "venue_other", "E"))
     desk.report(VenueStatus.EXPIRED, total)
 
     assert len(desk.ledger.halts) == halts
-    assert desk.my_order.is_settled is not bool(halts)
+    assert desk.my_order.is_settled is is_settled
     assert desk.cancels == []
 
 

@@ -40,6 +40,7 @@ def test_a_fatal_no_is_remembered_in_kraken_s_words(text: str, standing: KeyStan
     with pytest.raises(VenueRefused) as refused:
         standing.check()
     assert (refused.value.code, refused.value.text) == ("venue_auth", text)
+    assert standing.fatal_code == "venue_auth"
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,7 @@ def test_what_says_nothing_of_the_key_leaves_it_good(text: str, standing: KeySta
     standing.refused(text)
 
     standing.check()
+    assert standing.fatal_code == ""
 
 
 def test_a_lockout_lasts_its_time_and_each_further_one_begins_it_anew(clock: HandClock, standing: KeyStanding) -> None:
@@ -59,6 +61,7 @@ def test_a_lockout_lasts_its_time_and_each_further_one_begins_it_anew(clock: Han
     clock.now_ns += LOCKOUT_S * NANOS_PER_S - 1
     with pytest.raises(VenueUnavailable, match="lockout"):
         standing.check()
+    assert standing.fatal_code == ""
     clock.now_ns += 1
     standing.check()
 
@@ -74,3 +77,11 @@ def test_the_third_bad_nonce_in_a_row_is_fatal_and_a_good_one_between_begins_ane
 
     with pytest.raises(VenueRefused, match=KEY_IS_SHARED):
         standing.check()
+    assert standing.fatal_code == "venue_auth"
+
+
+def test_a_no_about_something_else_does_not_hide_that_the_key_is_dead(standing: KeyStanding) -> None:
+    for text in [*["EAPI:Invalid nonce"] * 3, "EOrder:Unknown order"]:
+        standing.refused(text)
+
+    assert standing.fatal_code == "venue_auth"

@@ -35,6 +35,7 @@ from aether.domain.inputs import (
     HistorySeen,
     Input,
     InstrumentSeen,
+    LoopStalled,
     OrderReported,
     PrivateStreamLive,
     RunBegan,
@@ -182,9 +183,16 @@ class Bench:
         return ended
 
 
-async def build(make: Any, *, first: Sequence[Input] = (), ledger: Ledger | None = None, **orders: Any) -> Bench:
+async def build(
+    make: Any,
+    *,
+    first: Sequence[Input] = (),
+    ledger: Ledger | None = None,
+    clock: VirtualClock | None = None,
+    **orders: Any,
+) -> Bench:
     """A machine whose strategy rests its orders in the book, with these settings of [orders]."""
-    clock = VirtualClock(asyncio.get_running_loop(), start_wall_ns=make.T0)
+    clock = clock or VirtualClock(asyncio.get_running_loop(), start_wall_ns=make.T0)
     feed, venue, journal, tape = Feed(make, clock), Venue(make, clock), MemoryJournal(), ListTape()
     recovered = await recover(journal, LABEL, clock)
     machine = Machine(
@@ -348,14 +356,72 @@ def test_pauses_have_a_bound_and_the_venues_own_wish_is_kept(make: Any) -> None:
     on_virtual_time(story())
 
 
-def test_a_venue_that_refuses_candles_ends_the_run(make: Any) -> None:
+def test_a_venue_that_refuses_candles_leaves_the_symbol_cold_and_says_why(make: Any) -> None:
     async def story() -> None:
         bench = await build(make)
         bench.feed.history_fails = [VenueRefused("venue_invalid", "EQuery:Unknown asset pair")]
-        with pytest.raises(ExceptionGroup) as ended:
-            await bench.machine.run()
-        assert ended.group_contains(VenueRefused, match="Unknown asset pair")
-        assert bench.facts(RunEnded) == []
+        bench.stop_after(10)
+        await bench.machine.run()
+        heard = [type(told) for told in bench.tape.inputs]
+        assert (heard.count(BookChanged) >= 10, HistorySeen in heard) == (True, False)
+        assert bench.machine.cold_why == {make.BTC: "venue_invalid: EQuery:Unknown asset pair"}
+        assert len(bench.feed.asked_s) == 1, "not once for each book"
+        assert bench.ended.clean
+
+    on_virtual_time(story())
+
+
+def test_candles_refused_once_are_asked_for_anew_after_the_feed_was_lost(make: Any) -> None:
+    async def story() -> None:
+        bench = await build(make)
+        bench.feed.history_fails = [VenueRefused("venue_invalid", "EQuery:Unknown asset pair")]
+        asyncio.get_running_loop().call_later(2.5, lambda: bench.feed.say(FeedLost(make.BTC, "disconnected")))
+        bench.stop_after(5)
+        await bench.machine.run()
+        assert HistorySeen in [type(told) for told in bench.tape.inputs]
+        assert bench.machine.cold_why == {}
+
+    on_virtual_time(story())
+
+
+def test_candles_are_asked_for_once_at_a_time_however_often_the_feed_is_lost(make: Any) -> None:
+    async def story() -> None:
+        bench = await build(make)
+        bench.feed.history_fails = [VenueUnavailable("limit", retry_after_s=20)]
+        for moment_s in (2.5, 4.5, 6.5):
+            asyncio.get_running_loop().call_later(moment_s, lambda: bench.feed.say(FeedLost(make.BTC, "disconnected")))
+        bench.stop_after(30)
+        await bench.machine.run()
+        # The first question, its repetition, and one for the losses that came while it was under way.
+        assert bench.feed.asked_s == pytest.approx([0, 20, 20], abs=1.01)
+
+    on_virtual_time(story())
+
+
+class StallingClock(VirtualClock):
+    """A clock on which the loop once stood still for as long as the test says."""
+
+    stalled_ns = 0
+
+    def monotonic_ns(self) -> int:
+        return super().monotonic_ns() + self.stalled_ns
+
+
+def test_candles_are_asked_for_anew_after_the_loop_stood_still(make: Any) -> None:
+    async def story() -> None:
+        clock = StallingClock(asyncio.get_running_loop(), start_wall_ns=make.T0)
+        bench = await build(make, clock=clock)
+
+        def stall() -> None:
+            clock.stalled_ns = 3_000_000_000
+
+        asyncio.get_running_loop().call_later(2.6, stall)
+        bench.stop_after(5)
+        await bench.machine.run()
+        heard = [type(told) for told in bench.tape.inputs]
+        assert heard.count(LoopStalled) == 1
+        assert heard.count(HistorySeen) == 2
+        assert heard.index(LoopStalled) < len(heard) - 1 - heard[::-1].index(HistorySeen)
 
     on_virtual_time(story())
 

@@ -139,10 +139,10 @@ def test_an_end_is_told_once_and_absorbs_every_later_status(make: Any, lost: Any
         assert reconcile.order_fact(lost.ledger, make.report(A, status, "0"), "open") is None
 
 
-def test_an_end_with_less_filled_than_is_booked_is_a_surprise(make: Any, lost: Any) -> None:
+def test_an_end_is_an_end_also_with_less_filled_than_is_booked(make: Any, lost: Any) -> None:
     lost.fold(make.filled("T1", A, "2"))
 
-    assert isinstance(reconcile.order_fact(lost.ledger, make.report(A, VenueStatus.CANCELED, "1"), "x"), OrderSurprised)
+    assert isinstance(reconcile.order_fact(lost.ledger, make.report(A, VenueStatus.CANCELED, "1"), "x"), OrderEnded)
     assert isinstance(reconcile.order_fact(lost.ledger, make.report(A, VenueStatus.CANCELED, "2"), "x"), OrderEnded)
 
 

@@ -35,6 +35,7 @@ CODES = {
     "venue_duplicate",
     "venue_invalid",
     "venue_auth",
+    "venue_session",
     "venue_other",
 }
 
@@ -94,6 +95,11 @@ def test_a_text_that_proves_nothing_is_unknown(text: str) -> None:
 
 def test_deadline_elapsed_is_no_proof_but_keeps_its_code() -> None:
     assert classify("EService:Deadline elapsed") == Refusal(RefusalClass.UNKNOWN, "venue_deadline")
+
+
+@pytest.mark.parametrize("text", ["EAPI:Invalid token", "ESession:Invalid session", "Token(s) not found"])
+def test_a_stale_token_says_nothing_of_the_key(text: str) -> None:
+    assert classify(text) == Refusal(RefusalClass.SESSION, "venue_session")
 
 
 def test_lockout_nonce_and_throttle_are_recognised() -> None:

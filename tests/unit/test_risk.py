@@ -107,7 +107,13 @@ GATES: list[tuple[Check, str, Callable[[Any], dict[str, Any]], Callable[[Any], d
         lambda make: {"last_sent_ns": make.T0 - 5 * S},
         lambda make: {"last_sent_ns": make.T0 - 5 * S + 1},
     ),
-    (risk.order_spacing, "risk_order_spacing", lambda make: {}, lambda make: {"last_sent_ns": make.T0 + S}),
+    # A stamp of the future is of a clock that was set back over a restart: waiting for it could take days.
+    (
+        risk.order_spacing,
+        "risk_order_spacing",
+        lambda make: {"last_sent_ns": make.T0 + S},
+        lambda make: {"last_sent_ns": make.T0},
+    ),
     (
         risk.daily_loss,
         "risk_daily_loss",

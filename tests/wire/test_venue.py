@@ -203,7 +203,7 @@ async def test_a_stale_token_refuses_the_order_and_brings_a_new_link(
 ) -> None:
     live.order_answer = '"success":false,"error":"EAPI:Invalid token"'
 
-    assert await venue.submit(ORDER) == SubmitRefused("a1-1-42", "venue_auth", "EAPI:Invalid token")
+    assert await venue.submit(ORDER) == SubmitRefused("a1-1-42", "venue_session", "EAPI:Invalid token")
 
     await heard.wait_for(PrivateStreamLive, 2)
 
@@ -221,9 +221,16 @@ async def test_a_rate_limit_told_by_kraken_stops_orders_of_that_pair_before_the_
     assert await venue.cancel(CANCEL) == CancelAnswered("a1-1-42", done=True, text="")
 
 
-@pytest.mark.parametrize("text", ["EGeneral:Temporary lockout", "EGeneral:Permission denied", "ETrade:User Locked"])
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("EGeneral:Temporary lockout", "venue_rate_limit"),
+        ("EGeneral:Permission denied", "venue_auth"),
+        ("ETrade:User Locked", "venue_auth"),
+    ],
+)
 async def test_what_the_socket_says_of_the_key_stops_orders_cancels_and_rest_alike(
-    text: str, live: ToyAccount, venue: KrakenVenue, toy: Any
+    text: str, code: str, live: ToyAccount, venue: KrakenVenue, toy: Any
 ) -> None:
     live.order_answer = f'"success":false,"error":"{text}"'
     assert await venue.submit(ORDER) == SubmitRefused("a1-1-42", "venue_auth", text)
@@ -233,7 +240,7 @@ async def test_what_the_socket_says_of_the_key_stops_orders_cancels_and_rest_ali
     cancelled = await venue.cancel(CANCEL)
 
     assert isinstance(again, SubmitRefused)
-    assert (again.code, text in again.text, len(orders_sent(toy))) == ("venue_auth", True, 1)
+    assert (again.code, text in again.text, len(orders_sent(toy))) == (code, True, 1)
     assert (cancelled.done, text in cancelled.text) == (False, True)
     assert isinstance(await venue.account(ASK), AccountUnavailable)
     names = [name for name, _, _ in toy.calls[before:]]
@@ -251,6 +258,21 @@ async def test_what_rest_says_of_the_key_stops_orders_on_the_socket(
 
     assert isinstance(outcome, SubmitRefused)
     assert (outcome.code, orders_sent(toy)) == ("venue_auth", [])
+
+
+async def test_a_lockout_told_over_rest_keeps_orders_back_and_is_no_dead_key(
+    live: ToyAccount, venue: KrakenVenue, toy: Any
+) -> None:
+    toy.answers("BalanceEx", "EGeneral:Temporary lockout")
+    toy.answers("Assets", {"ZUSD": {"altname": "USD"}})
+    unavailable = await venue.account(ASK)
+
+    outcome = await venue.submit(ORDER)
+
+    assert isinstance(unavailable, AccountUnavailable)
+    assert unavailable.code == ""
+    assert isinstance(outcome, SubmitRefused)
+    assert (outcome.code, orders_sent(toy)) == ("venue_rate_limit", [])
 
 
 async def test_answers_at_the_same_time_find_their_own_requests(live: ToyAccount, venue: KrakenVenue) -> None:
@@ -358,7 +380,9 @@ async def test_a_refused_subscription_ends_the_link(
     toy.on_request = refuse
     background(venue.run(heard.put))
 
-    assert "ESession:Invalid session" in (await heard.wait_for(PrivateStreamLost)).why
+    lost = await heard.wait_for(PrivateStreamLost)
+    assert "ESession:Invalid session" in lost.why
+    assert lost.code == ""
 
 
 async def test_a_subscription_refused_for_the_key_takes_no_second_token(
@@ -372,6 +396,20 @@ async def test_a_subscription_refused_for_the_key_takes_no_second_token(
     await heard.wait_for(PrivateStreamLost, 2)
 
     assert [name for name, _, _ in toy.calls] == ["GetWebSocketsToken"]
+    assert [lost.code for lost in heard.of(PrivateStreamLost)][:2] == ["venue_auth"] * 2
+
+
+@pytest.mark.parametrize(("answer", "code"), [("EAPI:Invalid key", "venue_auth"), ("EService:Unavailable", "")])
+async def test_a_token_refused_for_the_key_tells_so(
+    answer: str, *, code: str, toy: Any, venue: KrakenVenue, heard: Any, background: Background
+) -> None:
+    toy.answers("GetWebSocketsToken", answer)
+    background(venue.run(heard.put))
+
+    lost = await heard.wait_for(PrivateStreamLost)
+
+    assert answer in lost.why
+    assert lost.code == code
 
 
 # --- the account over REST ------------------------------------------------------------------------------------------
@@ -565,6 +603,29 @@ async def test_a_view_that_cannot_be_had_makes_the_account_unavailable(
     account_answers.answers(endpoint, answer)
 
     assert isinstance(await venue.account(ASK), AccountUnavailable)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [("EAPI:Invalid key", "venue_auth"), ("EQuery:Invalid asset", ""), ("EService:Unavailable", "")],
+)
+async def test_a_look_tells_whether_it_failed_for_the_key(
+    answer: str, code: str, account_answers: Any, venue: KrakenVenue
+) -> None:
+    account_answers.answers("OpenOrders", answer)
+
+    unavailable = await venue.account(ASK)
+
+    assert isinstance(unavailable, AccountUnavailable)
+    assert unavailable.code == code
+
+
+async def test_the_third_bad_nonce_not_the_second_is_a_dead_key(account_answers: Any, venue: KrakenVenue) -> None:
+    account_answers.answers("BalanceEx", "EAPI:Invalid nonce")
+
+    looks = [await venue.account(ASK) for _ in range(2)]  # the first one is tried twice
+
+    assert [look.code for look in looks if isinstance(look, AccountUnavailable)] == ["", "venue_auth"]
 
 
 async def test_rates_are_told_in_basis_points(toy: Any, venue: KrakenVenue) -> None:
