@@ -222,14 +222,6 @@ class SymbolPicture:
             coins = MONEY.add(coins, MONEY.divide(left, _price(book, levels[-1]).usd_per_coin))
         return Price(MONEY.divide(spend.amount, coins))
 
-    def top(self, side: Side) -> tuple[tuple[Price, Qty], ...]:
-        """Visible levels of the side that an order of `side` would rest on, best first."""
-        book = self._book
-        if book is None:
-            return ()
-        levels = book.bids if side is Side.BUY else book.asks
-        return tuple((_price(book, level), _qty(book, level)) for level in levels)
-
 
 def middle_of(bid: Price, ask: Price) -> Price:
     """The price half-way between the best two."""

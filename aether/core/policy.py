@@ -68,7 +68,6 @@ class OrderPolicy:
     reconcile_s: int
     unresolved_retry_s: int
     clock_offset_ms_max: int
-    stall_ms_max: int
     cancel_on_stop: bool
 
 

@@ -15,11 +15,6 @@ class Side(StrEnum):
     BUY = "buy"
     SELL = "sell"
 
-    @property
-    def opposite(self) -> Side:
-        """The other side."""
-        return Side.SELL if self is Side.BUY else Side.BUY
-
 
 class PairStatus(StrEnum):
     """What Kraken lets anyone do with a pair now (PROTOCOL of v2 `instrument`, REST `AssetPairs`)."""

@@ -11,7 +11,7 @@ from aether.domain.values import Price, Qty, Symbol, Usd
 
 
 class OrderType(StrEnum):
-    """The kinds that the engine sends."""
+    """The kinds that a venue can be asked for. The engine itself sends limit orders alone."""
 
     LIMIT = "limit"
     MARKET = "market"

@@ -139,10 +139,6 @@ class Price:
         """Coins that so many dollars buy, unrounded; nothing for a negative amount."""
         return Qty(max(ZERO, MONEY.divide(spend.amount, self.usd_per_coin)))
 
-    def moved_bps(self, bps: int) -> Price:
-        """This price moved by so many basis points, unrounded."""
-        return Price(MONEY.divide(MONEY.multiply(self.usd_per_coin, BPS + bps), BPS))
-
     def bps_from(self, other: Price) -> Decimal:
         """Signed distance from another price in basis points of that other price."""
         distance = MONEY.subtract(self.usd_per_coin, other.usd_per_coin)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -75,13 +75,6 @@ async def story(journal: JournalReader, asked: str) -> tuple[Numbered, ...]:
         if found <= names:
             return facts
         names |= found
-
-
-def find(facts: Iterable[Numbered], *, actor: str | None = None, kind: str | None = None) -> Iterator[Numbered]:
-    """Facts of one actor (a person's subject, or `system`), of one kind (the name of a fact), or both."""
-    for numbered in facts:
-        if actor in (None, numbered.actor) and kind in (None, type(numbered.fact).__name__):
-            yield numbered
 
 
 async def _walk(journal: JournalReader, tally: _Tally) -> None:

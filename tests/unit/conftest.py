@@ -148,7 +148,6 @@ class Make:
             reconcile_s=60,
             unresolved_retry_s=10,
             clock_offset_ms_max=5000,
-            stall_ms_max=2000,
             cancel_on_stop=True,
         )
         return replace(whole, **changes)

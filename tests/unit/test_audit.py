@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from aether.domain.actors import SYSTEM, Actor, Role
+from aether.domain.actors import Actor, Role
 from aether.domain.errors import BadConfiguration
 from aether.domain.facts import (
     AccountOpened,
-    CommandAccepted,
     DifferenceAccepted,
     Fact,
     HoldEnded,
@@ -23,14 +22,12 @@ from aether.domain.facts import (
     OrderRefused,
     Reconciled,
     RunStarted,
-    TradingHalted,
 )
-from aether.domain.inputs import Halt
 from aether.domain.instruments import Side
 from aether.domain.orders import AssetAmount, AssetBalance, Liquidity, VenueStatus
 from aether.domain.spot_gate import recall
 from aether.domain.values import Price, Qty, Usd, UtcNanos
-from aether.journal.audit import find, story, verify, why
+from aether.journal.audit import story, verify, why
 from aether.journal.sqlite import open_journal, read_only
 
 PERSON = Actor("uid:1000", Role.OPERATOR)
@@ -225,21 +222,3 @@ def test_each_id_of_an_order_tells_its_whole_story_in_order(asked: str) -> None:
 @pytest.mark.parametrize(("asked", "seqs"), [("c2", [2]), ("c3", [5]), ("c4", []), ("", [])])
 def test_other_orders_have_other_stories(asked: str, seqs: list[int]) -> None:
     assert [entry.seq for entry in why(STORY, asked)] == seqs
-
-
-def test_facts_are_found_by_actor_and_by_kind() -> None:
-    facts = numbered(
-        [
-            CommandAccepted("r1", PERSON, Halt("all", "drill")),
-            TradingHalted("all", "halt_person", "drill", PERSON),
-            TradingHalted("all", "halt_loss", "limit", SYSTEM),
-            OrderAccepted("c1", "O1"),
-        ]
-    )
-
-    assert [entry.seq for entry in find(facts, actor="uid:1000")] == [1, 2]
-    assert [entry.seq for entry in find(facts, actor="system")] == [3, 4]
-    assert [entry.seq for entry in find(facts, kind="TradingHalted")] == [2, 3]
-    assert [entry.seq for entry in find(facts, actor="uid:1000", kind="TradingHalted")] == [2]
-    assert [entry.seq for entry in find(facts)] == [1, 2, 3, 4]
-    assert list(find(facts, actor="uid:1")) == []

@@ -59,10 +59,5 @@ def test_only_an_online_pair_takes_orders_and_only_maintenance_refuses_cancels()
     assert [status for status in PairStatus if not status.may_cancel] == [PairStatus.MAINTENANCE]
 
 
-def test_sides_are_opposite() -> None:
-    assert Side.BUY.opposite is Side.SELL
-    assert Side.SELL.opposite is Side.BUY
-
-
 def test_the_rounded_limit_keeps_its_type(make: Any) -> None:
     assert isinstance(make.instrument().limit_price(Side.BUY, make.price("1")), Price)

@@ -9,7 +9,7 @@ import pytest
 from aether.core.market import BARS_KEPT, Candles, Market, SymbolPicture, Volatility, measure_volatility
 from aether.domain.inputs import BookChanged, TradeSeen
 from aether.domain.instruments import Side
-from aether.domain.values import Bps, Price, Qty
+from aether.domain.values import Bps, Price
 
 D = Decimal
 S = 1_000_000_000
@@ -141,12 +141,6 @@ def test_crossing_the_book_costs_the_average_of_its_levels(make: Any, side: Side
 def test_there_is_no_average_price_of_nothing(make: Any) -> None:
     assert deep(make).average_price_for(Side.BUY, make.usd("0")) is None
     assert picture(make).average_price_for(Side.BUY, make.usd("1")) is None
-
-
-def test_the_top_is_told_best_first_in_prices_and_coins(make: Any) -> None:
-    assert deep(make).top(Side.BUY) == ((Price(D(90)), Qty(D(1))), (Price(D(80)), Qty(D(1))))
-    assert deep(make).top(Side.SELL)[0] == (Price(D(100)), Qty(D(1)))
-    assert picture(make).top(Side.BUY) == ()
 
 
 def test_an_asset_is_priced_where_its_market_is_heard(make: Any) -> None:

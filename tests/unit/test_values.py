@@ -68,7 +68,6 @@ def test_dollars_round_towards_and_away_from_zero() -> None:
 
 def test_basis_points_are_ten_thousandths() -> None:
     assert Usd(D(10_000)).bps(1) == Usd(D(1))
-    assert Price(D(100)).moved_bps(-50) == Price(D("99.5"))
     assert Price(D("100.5")).bps_from(Price(D(100))) == D(50)
 
 

@@ -32,7 +32,7 @@ D = Decimal
 T0 = 1_767_268_800 * NANOS_PER_S
 LIMITS = RiskLimits(Usd(D(3000)), 5000, 9000, Usd(D(100)), 5000, 8000, 5000, 9000, 500, 500, 60_000, 600, 50, 5000, 0)
 SIZING = SizingPolicy(1000, 150, 5, 20, (Regime("calm", 0, 100),), 2, 40, 1500, Usd(D(50)))
-ORDERS = OrderPolicy(5000, 30, 5, 60, 1000, 60, 10, 5000, 2000, cancel_on_stop=True)
+ORDERS = OrderPolicy(5000, 30, 5, 60, 1000, 60, 10, 5000, cancel_on_stop=True)
 TRADE = (
     b'{"channel":"executions","type":"update","data":[{"order_id":"O1","exec_type":"trade","order_status":"filled",'
     b'"exec_id":"T1","symbol":"BTC/USD","side":"buy","last_qty":0.5,"last_price":100.0,"cost":50.00,"cum_qty":0.5,'
