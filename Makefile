@@ -1,6 +1,8 @@
 # Two commands for a newcomer: `make run` and `make test`. Needs Python 3.11+, python3-venv and make.
 PYTHON ?= python3
 VENV := .venv
+PEERS := .venv-peers
+FREQTRADE := .venv-freqtrade
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
@@ -37,11 +39,19 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-lock: ## write both lock files anew (needs uv on the PATH)
+$(PEERS)/.done: requirements-peers.lock
+	@test -d $(PEERS) || $(PYTHON) -m venv $(PEERS)
+	@echo "installing other people's clients into $(PEERS) (once)" >&2
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-peers.lock
+	@touch $@
+
+lock: ## write the lock files anew (needs uv on the PATH)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  pyproject.toml --group build -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  pyproject.toml --group dev -o requirements-dev.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --group peers -o requirements-peers.lock
 
 clean: ## forget the environment and the caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(FREQTRADE) .mypy_cache .ruff_cache .pytest_cache .hypothesis
