@@ -33,7 +33,12 @@ from aether.domain.facts import (
 from aether.domain.inputs import (
     AccountSeen,
     AccountUnavailable,
+    AmendAccepted,
+    AmendRefused,
+    AmendUnknown,
+    CancelAllAnswered,
     CancelAnswered,
+    DeadManAnswered,
     FeesSeen,
     FillReported,
     OrderReported,
@@ -158,6 +163,21 @@ def cancel_answered(bench: Workbench, answer: CancelAnswered) -> None:
     if not answer.done and not _own(bench, answer.cl_ord_id).is_settled:
         bench.emit(CancelRefused(answer.cl_ord_id, answer.text))
         bench.ask_account(f"the cancel of {answer.cl_ord_id} was not taken: {answer.text}")
+
+
+def change_answered(
+    bench: Workbench, answer: AmendAccepted | AmendRefused | AmendUnknown | CancelAllAnswered | DeadManAnswered
+) -> None:
+    """What was asked of several orders, or of one that lives on: reports tell of a clear yes, all else is looked at."""
+    match answer:
+        case AmendAccepted() | CancelAllAnswered(done=True) | DeadManAnswered(done=True):
+            pass
+        case AmendRefused(cl_ord_id=cl_ord_id, text=text) | AmendUnknown(cl_ord_id=cl_ord_id, why=text):
+            bench.ask_account(f"the amend of {cl_ord_id} was not taken: {text}")
+        case CancelAllAnswered(text=text):
+            bench.ask_account(f"not all orders were cancelled: {text}")
+        case DeadManAnswered(text=text):
+            bench.ask_account(f"the dead man's switch was not set: {text}")
 
 
 def order_reported(bench: Workbench, reported: OrderReported) -> None:

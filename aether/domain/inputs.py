@@ -154,6 +154,53 @@ class CancelAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class AmendAccepted:
+    """The venue took the amend; what the order is now is told by the next report of it."""
+
+    cl_ord_id: str
+    amend_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AmendRefused:
+    """The order certainly stays as it was. `code` is ours, `text` the venue's or the hands' own reason."""
+
+    cl_ord_id: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AmendUnknown:
+    """The order may be as it was or as it was asked to be: the larger of the two counts until it is looked at."""
+
+    cl_ord_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAllAnswered:
+    """`done` is True where the venue took it, with the number of orders where it was told."""
+
+    done: bool
+    count: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadManAnswered:
+    """The dead man's switch was set to `timeout_s` (0: switched off), or `done` is False and `text` says why not.
+
+    `trigger_ns` is when it will fire, in the venue's time and whole seconds; None where it is off or was not told.
+    """
+
+    timeout_s: int
+    done: bool
+    trigger_ns: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class OrderReported:
     """The venue told an order's state. `source` names the view: executions, open, closed."""
 
@@ -310,6 +357,11 @@ Input: TypeAlias = (
     | SubmitRefused
     | SubmitUnknown
     | CancelAnswered
+    | AmendAccepted
+    | AmendRefused
+    | AmendUnknown
+    | CancelAllAnswered
+    | DeadManAnswered
     | OrderReported
     | FillReported
     | AccountSeen

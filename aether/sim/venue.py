@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 
 from aether.domain.effects import AskAccount, CancelOrder, SubmitOrder
@@ -21,11 +21,21 @@ from aether.domain.inputs import (
     SubmitUnknown,
 )
 from aether.domain.instruments import Side
-from aether.domain.orders import AssetAmount, AssetBalance, Execution, Liquidity, OrderReport, VenueStatus
+from aether.domain.orders import (
+    AssetAmount,
+    AssetBalance,
+    Execution,
+    Liquidity,
+    OrderReport,
+    OrderType,
+    TimeInForce,
+    VenueStatus,
+)
 from aether.domain.spot_gate import SpotGate
 from aether.domain.values import Price, Qty, Symbol, Usd
 from aether.ports import Clock, Put
 from aether.sim.exchange import Event, ExchangeRefusal, NewOrder, Order, OrderEvent, Trade
+from aether.sim.records import Kind, Lifetime
 from aether.sim.world import SimWorld
 
 ACCOUNT_VIEWS = ("balances", "executions", "open", "closed", "trades")
@@ -33,6 +43,9 @@ _UNAVAILABLE = "EService:Unavailable"
 
 # Texts after which an order may live all the same (Kraken docs, Spot Error Messages: check open orders first).
 _UNKNOWN_OUTCOMES = ("EService:Deadline elapsed", _UNAVAILABLE)
+
+_KINDS: Mapping[OrderType, Kind] = {OrderType.LIMIT: "limit", OrderType.MARKET: "market"}
+_LIFETIMES: Mapping[TimeInForce, Lifetime] = {TimeInForce.GTC: "gtc", TimeInForce.IOC: "ioc"}
 
 _REFUSAL_CODES = (
     ("EOrder:Insufficient funds", "venue_funds"),
@@ -87,6 +100,8 @@ class SimVenue:
         """Send this order once. A text that proves nothing comes back as SubmitUnknown; nothing is raised."""
         if self._gate.wire(order.symbol) is None:
             return refused_submit(order.cl_ord_id, "EQuery:Unknown asset pair")
+        if order.order_type not in _KINDS or order.time_in_force not in _LIFETIMES:
+            return refused_submit(order.cl_ord_id, "EGeneral:Invalid arguments:ordertype")
         await self._travel()
         now_ns = self._world.catch_up()
         try:
@@ -198,10 +213,10 @@ def _new_order(order: SubmitOrder) -> NewOrder:
     return NewOrder(
         pair=order.symbol,
         side=order.side.value,
-        order_type=order.order_type.value,
+        order_type=_KINDS[order.order_type],
         qty=order.qty.coins,
         limit_price=None if order.limit_price is None else order.limit_price.usd_per_coin,
-        time_in_force=order.time_in_force.value,
+        time_in_force=_LIFETIMES[order.time_in_force],
         post_only=order.post_only,
         cl_ord_id=order.cl_ord_id,
         deadline_ns=order.deadline_ns,

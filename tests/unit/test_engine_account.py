@@ -24,8 +24,13 @@ from aether.domain.facts import (
 )
 from aether.domain.inputs import (
     AccountUnavailable,
+    AmendAccepted,
+    AmendRefused,
+    AmendUnknown,
+    CancelAllAnswered,
     CancelEverything,
     ClockMeasured,
+    DeadManAnswered,
     FeedLost,
     FeesSeen,
     FillReported,
@@ -408,3 +413,27 @@ def test_a_fill_that_comes_with_a_difference_gives_it_time_to_explain_itself(des
 
     desk.look(after_s=70, balances=after_fill)
     assert desk.ledger.halts["all", "halt_difference"].reason == "EUR: expected 0, venue has 5"
+
+
+# --- what was asked of several orders, or of one that lives on ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_looked_at"),
+    [
+        (AmendAccepted("a1", "TA"), False),
+        (AmendRefused("a1", "venue_other", "EOrder:Unknown order"), True),
+        (AmendUnknown("a1", "no answer"), True),
+        (CancelAllAnswered(done=True, count=3, text=""), False),
+        (CancelAllAnswered(done=False, count=None, text="no answer"), True),
+        (DeadManAnswered(60, done=True, trigger_ns=None, text=""), False),
+        (DeadManAnswered(60, done=False, trigger_ns=None, text="no answer"), True),
+    ],
+)
+def test_what_is_no_clear_yes_is_looked_at(desk: Any, answer: Any, *, is_looked_at: bool) -> None:
+    desk.start()
+    asked = len(desk.asks)
+
+    desk.take(answer)
+
+    assert len(desk.asks) == asked + is_looked_at

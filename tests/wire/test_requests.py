@@ -80,9 +80,6 @@ def test_a_symbol_that_the_gate_did_not_admit_breaks_the_invariant(name: str) ->
         {"qty": Qty(Decimal(0))},
         {"qty": Qty(Decimal("1E+18"))},
         {"limit_price": Price(Decimal("60000.0000000000000000001"))},
-        {"limit_price": None},
-        {"order_type": OrderType.MARKET},
-        {"order_type": OrderType.MARKET, "limit_price": None},
     ],
 )
 def test_an_order_that_must_never_have_been_made_breaks_the_invariant(wrong: dict[str, object]) -> None:
