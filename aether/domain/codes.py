@@ -51,6 +51,8 @@ CODES: Mapping[str, str] = MappingProxyType(
         "venue_post_only": "Kraken: a post-only order would have taken",
         "venue_status": "Kraken: the market's status allows no such order",
         "venue_rate_limit": "Kraken: a rate limit is reached; nothing was executed",
+        "venue_counter": "our count of Kraken's counter of the pair has no room for the order; the wait stands beside",
+        "venue_open_orders": "as many orders rest on the pair as the account's tier allows; cancel one, or wait",
         "venue_deadline": "Kraken: the order came after its deadline",
         "venue_duplicate": "Kraken: the client order id is in use by an open order",
         "venue_invalid": "Kraken: the request's fields are refused",

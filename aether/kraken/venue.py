@@ -6,9 +6,11 @@ refusal of our own. Source: Kraken docs, WebSocket v2 trading and executions; er
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from aether.domain.effects import AskAccount, CancelOrder, SubmitOrder
 from aether.domain.errors import OutcomeUnknown, VenueRefused, VenueUnavailable
@@ -17,6 +19,8 @@ from aether.domain.inputs import (
     AccountUnavailable,
     CancelAnswered,
     FeesSeen,
+    Input,
+    OrderReported,
     SubmitAccepted,
     SubmitRefused,
     SubmitUnknown,
@@ -39,8 +43,9 @@ from aether.kraken.connection import Connector
 from aether.kraken.endpoints import Endpoint
 from aether.kraken.listings import AssetNames, load_asset_names
 from aether.kraken.messages import Answer
+from aether.kraken.order_counters import OrderCounters
 from aether.kraken.private_stream import PrivateListener, StreamGone
-from aether.kraken.rate_limit import OrderCounters, TierLimits
+from aether.kraken.rate_limit import TierLimits
 from aether.kraken.refusals import Refusal, RefusalClass
 from aether.kraken.rest import RestClient
 from aether.kraken.strict_json import Unreadable
@@ -48,6 +53,7 @@ from aether.ports import Clock, Put
 
 ORDERS_IN_QUERY = 50  # Kraken docs, QueryOrders
 ROWS_IN_PAGE = 50  # Kraken docs, ClosedOrders and TradesHistory
+CANCEL_WAIT_S = 10.0  # longest that a cancel waits for its points; then Kraken may decide
 
 
 class KrakenVenue:
@@ -82,7 +88,7 @@ class KrakenVenue:
 
     async def run(self, put: Put) -> None:
         """Hear of our account until cancelled (see `ports.OrderVenue`)."""
-        self._stream.put = put
+        self._stream.put = partial(self._pass_on, put)
         await self._connector.keep_connected(self._url, self._stream)
 
     async def submit(self, order: SubmitOrder) -> SubmitAccepted | SubmitRefused | SubmitUnknown:
@@ -97,32 +103,58 @@ class KrakenVenue:
             return SubmitRefused(order.cl_ord_id, error.code, str(error))
         except VenueUnavailable as error:  # locked out for a time
             return SubmitRefused(order.cl_ord_id, "venue_rate_limit", str(error))
-        now_ns = self._clock.monotonic_ns()
-        if not self._counters.has_room_for_order(order.symbol, now_ns):
-            why = "our count of the pair's counter leaves only the reserve for cancels"
-            return SubmitRefused(order.cl_ord_id, "venue_rate_limit", why)
-        self._counters.charge_order(order.symbol, order.cl_ord_id, now_ns)
+        held_back = self._held_back(order, self._clock.monotonic_ns())
+        if held_back is not None:
+            return held_back
         try:
             answer = await self._stream.ask(req_id, frame)
         except StreamGone as error:
             return SubmitUnknown(order.cl_ord_id, str(error))
+        finally:
+            self._counters.answered(order.cl_ord_id, self._clock.monotonic_ns())
         return self._outcome(order, answer)
 
     async def cancel(self, cancel: CancelOrder) -> CancelAnswered:
         """Ask for a cancel: over the stream where it is open, else over REST, for stopping must always be possible."""
-        self._counters.charge_cancel(cancel.cl_ord_id, self._clock.monotonic_ns())
-        if not self._stream.is_open:
-            return await self._cancel_over_rest(cancel)
-        req_id = next(self._req_ids)
+        await self._wait_to_cancel(cancel.cl_ord_id)
         try:
+            if not self._stream.is_open:
+                return await self._cancel_over_rest(cancel)
+            req_id = next(self._req_ids)
             self._rest.standing.check()
             answer = await self._stream.ask(
                 req_id, requests.cancel_order(cancel, token=self._stream.token, req_id=req_id)
             )
         except (StreamGone, VenueRefused, VenueUnavailable) as error:
             return CancelAnswered(cancel.cl_ord_id, done=False, text=str(error))
+        finally:
+            self._counters.answered(cancel.cl_ord_id, self._clock.monotonic_ns())
         self._heed(answer.error)
         return CancelAnswered(cancel.cl_ord_id, done=answer.is_yes, text=answer.error)
+
+    def _pass_on(self, put: Put, told: Input) -> None:
+        """Hand an input on; what ended takes no place among the open orders, and needs no cancel."""
+        if isinstance(told, OrderReported) and told.report.status.is_terminal and told.report.cl_ord_id:
+            self._counters.ended(told.report.cl_ord_id)
+        put(told)
+
+    def _held_back(self, order: SubmitOrder, now_ns: int) -> SubmitRefused | None:
+        """Count an order that is about to leave; or a refusal of our own, where Kraken would refuse it or a cancel."""
+        wait_ns = self._counters.wait_for_orders_ns(order.symbol, 1, now_ns)
+        if wait_ns:
+            why = f"our count of the pair leaves room after {wait_ns / NANOS_PER_S:.3f} s at most"
+            return SubmitRefused(order.cl_ord_id, "venue_counter", why)
+        if self._counters.open_places(order.symbol) < 1:
+            return SubmitRefused(order.cl_ord_id, "venue_open_orders", "no further order may rest on the pair")
+        self._counters.charge_orders(order.symbol, (order.cl_ord_id,), now_ns)
+        return None
+
+    async def _wait_to_cancel(self, cl_ord_id: str) -> None:
+        """Count a cancel, and wait until it fits. Points are taken first, so that several wait one behind the other."""
+        now_ns = self._clock.monotonic_ns()
+        wait_s = self._counters.wait_for_cancel_ns((cl_ord_id,), now_ns) / NANOS_PER_S
+        self._counters.charge_cancels((cl_ord_id,), now_ns)
+        await asyncio.sleep(min(wait_s, CANCEL_WAIT_S))
 
     async def account(self, ask: AskAccount) -> AccountSeen | AccountUnavailable:
         """All views of the account (see `inputs.AccountSeen`). The executions view is there while the stream is live.
@@ -157,6 +189,7 @@ class KrakenVenue:
             return SubmitUnknown(order.cl_ord_id, answer.error or "the answer names no order, or another one")
         if refusal.kind is RefusalClass.RATE_LIMITED:
             self._counters.fill(order.symbol, self._clock.monotonic_ns())
+        self._counters.ended(order.cl_ord_id)
         return SubmitRefused(order.cl_ord_id, refusal.code, answer.error)
 
     def _heed(self, error: str) -> Refusal:

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from aether.domain.errors import VenueUnavailable
-from aether.domain.spot_gate import recall
 from aether.domain.values import NANOS_PER_S, UtcNanos
-from aether.kraken.rate_limit import Counter, OrderCounters, Silence, Tier, cancel_cost
+from aether.kraken.rate_limit import Counter, Silence, Tier, limits_of_max
 
-BTC, ETH = recall("BTC/USD"), recall("ETH/USD")
 S = NANOS_PER_S
 
 
@@ -46,60 +46,33 @@ def test_what_kraken_says_of_the_limit_is_believed() -> None:
     assert counter.wait_ns(1, 0) == S
 
 
-@pytest.mark.parametrize(
-    ("age_s", "points"),
-    [(0, 8), (4.999, 8), (5, 6), (10, 5), (15, 4), (44, 4), (45, 2), (90, 1), (299, 1), (300, 0), (9999, 0)],
-)
-def test_a_cancel_costs_by_the_age_of_its_order(age_s: float, points: int) -> None:
-    assert cancel_cost(int(age_s * S)) == points
+def test_kraken_s_own_count_stands_in_place_of_ours() -> None:
+    counter = Counter(20, 1000)
+    counter.charge(5, 0)
+    counter.adopt_milli(12_500, S)
+
+    assert counter.milli(S) == 12_500
+    assert counter.wait_ns(8, S) == S // 2
+    assert counter.milli(2 * S) == 11_500
 
 
-def test_new_orders_cannot_eat_the_reserve_of_cancels() -> None:
-    counters = OrderCounters(Tier.STARTER.value)
-    placed = 0
-    while counters.has_room_for_order(BTC, 0):
-        counters.charge_order(BTC, f"id-{placed}", 0)
-        placed += 1
+def test_other_limits_keep_what_was_counted() -> None:
+    counter = Counter(15, 330)
+    counter.charge(15, 0)
+    counter.set_limits(20, 1000)
 
-    assert placed == 45
-    assert counters.has_room_for_order(ETH, 0), "each pair has its own counter"
+    assert counter.wait_ns(5, 0) == 0
+    assert counter.milli(S) == 14_000
 
 
-def test_cancelling_young_orders_delays_new_ones() -> None:
-    counters = OrderCounters(Tier.STARTER.value)
-    for number in range(5):
-        counters.charge_order(BTC, f"id-{number}", 0)
-        counters.charge_cancel(f"id-{number}", S)
-    assert counters.has_room_for_order(BTC, S) is True
-    counters.charge_order(BTC, "last", S)
-    counters.charge_cancel("last", S)
-
-    assert counters.has_room_for_order(BTC, S) is False
-    assert counters.has_room_for_order(BTC, 60 * S) is True
+@pytest.mark.parametrize("tier", list(Tier))
+def test_the_largest_count_tells_the_tier(tier: Tier) -> None:
+    assert limits_of_max(tier.value.orders_max) == tier.value
 
 
-def test_cancels_of_orders_of_an_earlier_run_cost_nothing_here() -> None:
-    counters = OrderCounters(Tier.STARTER.value)
-    for number in range(100):
-        counters.charge_cancel(f"older-{number}", 0)
-
-    assert counters.has_room_for_order(BTC, 0)
-
-
-def test_orders_older_than_five_minutes_are_forgotten() -> None:
-    counters = OrderCounters(Tier.PRO.value)
-    counters.charge_order(BTC, "old", 0)
-    counters.charge_order(BTC, "new", 300 * S)
-
-    assert list(counters._placed_ns) == ["new"]
-
-
-def test_a_refusal_by_kraken_fills_the_pair_s_counter() -> None:
-    counters = OrderCounters(Tier.STARTER.value)
-    counters.fill(BTC, 0)
-
-    assert not counters.has_room_for_order(BTC, 0)
-    assert counters.has_room_for_order(ETH, 0)
+@pytest.mark.parametrize(("told", "like"), [(20, Tier.STARTER), (100, Tier.STARTER), (150, Tier.INTERMEDIATE)])
+def test_a_largest_count_that_no_table_has_is_believed_and_nothing_beyond_it(told: int, like: Tier) -> None:
+    assert limits_of_max(told) == replace(like.value, orders_max=told)
 
 
 class HandClock:

@@ -284,7 +284,7 @@ async def test_the_wait_for_the_counter_is_not_kraken_s_time(
     toy: Any, session: aiohttp.ClientSession, clock: Any, tmp_path: Path
 ) -> None:
     counted = Counted()
-    client = a_client(toy.base_url, session, clock, tmp_path, counters=counted, limits=TierLimits(4, 20_000, 1, 1))
+    client = a_client(toy.base_url, session, clock, tmp_path, counters=counted, limits=TierLimits(4, 20_000, 1, 1, 60))
 
     for _ in range(3):
         await client.call(Endpoint.TRADES_HISTORY)  # the second and third wait a fifth of a second each

@@ -208,7 +208,7 @@ async def test_a_stale_token_refuses_the_order_and_brings_a_new_link(
     await heard.wait_for(PrivateStreamLive, 2)
 
 
-async def test_a_rate_limit_told_by_kraken_stops_orders_of_that_pair_before_the_wire(
+async def test_c05_a_rate_limit_told_by_kraken_stops_orders_of_that_pair_before_the_wire(
     live: ToyAccount, venue: KrakenVenue, toy: Any
 ) -> None:
     live.order_answer = '"success":false,"error":"EOrder:Rate limit exceeded"'
@@ -217,7 +217,8 @@ async def test_a_rate_limit_told_by_kraken_stops_orders_of_that_pair_before_the_
     outcome = await venue.submit(dataclasses.replace(ORDER, cl_ord_id="a1-1-43"))
 
     assert isinstance(outcome, SubmitRefused)
-    assert (outcome.code, len(orders_sent(toy))) == ("venue_rate_limit", 1)
+    assert (outcome.code, len(orders_sent(toy))) == ("venue_counter", 1)
+    assert "after " in outcome.text
     assert await venue.cancel(CANCEL) == CancelAnswered("a1-1-42", done=True, text="")
 
 
