@@ -25,7 +25,7 @@ check: $(VENV)/.dev ## format, lint, types, house rules, spelling
 	$(BIN)/codespell README.md docs config aether tests
 
 ci: $(VENV)/.dev ## what `make test` leaves out: longer properties, a whole simulated day
-	TEST_PROFILE=ci $(PYTEST) -n 2 --dist loadfile tests/property tests/wire tests/simulation/test_day_of_trading.py
+	TEST_PROFILE=ci $(PYTEST) -n 2 --dist loadfile tests/property tests/wire tests/simulation/test_day_of_trading.py tests/simulation/test_rate_storm.py
 
 $(VENV)/.run: requirements.lock pyproject.toml
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)

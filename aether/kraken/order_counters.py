@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from aether.domain.values import NANOS_PER_S, Symbol
-from aether.kraken.rate_limit import MILLI, Counter, TierLimits
+from aether.kraken.rate_limit import MARGIN, MILLI, Counter, TierLimits
 
 # Points by the order's age in seconds; none from the last row on.
 _CANCEL_COST_BELOW_S = ((5, 8), (10, 6), (15, 5), (45, 4), (90, 2), (300, 1))
@@ -87,14 +87,14 @@ class OrderCounters:
 
     def wait_for_orders_ns(self, symbol: Symbol, count: int, now_ns: int) -> int:
         """Nanoseconds, at most, until `count` orders leave together and every cancel is still paid for; 0 for now."""
-        asked = orders_cost_milli(count) + count * cancel_cost(_YOUNGEST) * MILLI
+        asked = orders_cost_milli(count) + (count * cancel_cost(_YOUNGEST) + MARGIN) * MILLI
         return self._counter(symbol).wait_milli_ns(asked + self._reserve_milli(symbol, now_ns), now_ns)
 
     def wait_for_amend_ns(self, cl_ord_id: str, symbol: Symbol, now_ns: int) -> int:
         """The same for an amend, which makes the order young again: its own cancel becomes dearer."""
         age_ns = self._age_ns(cl_ord_id, now_ns)
         own = cancel_cost(age_ns) if cl_ord_id in self._orders else 0
-        asked = (amend_cost(age_ns) + cancel_cost(_YOUNGEST) - own) * MILLI
+        asked = (amend_cost(age_ns) + cancel_cost(_YOUNGEST) - own + MARGIN) * MILLI
         return self._counter(symbol).wait_milli_ns(asked + self._reserve_milli(symbol, now_ns), now_ns)
 
     def wait_for_cancel_ns(self, cl_ord_ids: Collection[str], now_ns: int) -> int:

@@ -14,6 +14,9 @@ from aether.domain.values import NANOS_PER_S
 from aether.ports import Clock
 
 MILLI = 1000  # points are counted in thousandths, so that decay is exact
+# Points that are left unused: calls may arrive closer together than they left, and Kraken's count cannot decay below
+# nothing meanwhile. One point bears delays that differ by a quarter of a second at the highest tier, more at others.
+MARGIN = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from aether.domain.spot_gate import refuse_margin
 from aether.domain.values import NANOS_PER_S
 from aether.kraken.endpoints import Endpoint
 from aether.kraken.key_standing import LOCKOUT_S, KeyStanding
-from aether.kraken.rate_limit import Counter, Silence, TierLimits
+from aether.kraken.rate_limit import MARGIN, Counter, Silence, TierLimits
 from aether.kraken.refusals import RefusalClass, classify, is_bad_nonce, is_lockout, throttled_until_s
 from aether.kraken.signing import Credentials, NonceKeeper
 from aether.kraken.strict_json import Unreadable, check, decode, printable
@@ -170,7 +170,7 @@ class RestClient:
         """Points are taken first, so that several who wait do so one behind the other; no points, no wait."""
         if points:
             now_ns = self._clock.monotonic_ns()
-            wait_ns = self._counter.wait_ns(points, now_ns)
+            wait_ns = self._counter.wait_ns(points + MARGIN, now_ns)
             self._counter.charge(points, now_ns)
             await asyncio.sleep(wait_ns / NANOS_PER_S)
 

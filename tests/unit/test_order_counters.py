@@ -85,7 +85,7 @@ def test_the_wait_that_is_told_suffices() -> None:
         place(counters, f"id-{number}", 0)
     wait_ns = counters.wait_for_orders_ns(BTC, 1, 0)
 
-    assert wait_ns == 3 * S
+    assert wait_ns == 4 * S
     assert counters.wait_for_orders_ns(BTC, 1, wait_ns - 1) > 0
     assert counters.wait_for_orders_ns(BTC, 1, wait_ns) == 0
 
@@ -118,7 +118,7 @@ def test_an_amend_makes_an_order_young_again_and_pays_for_the_dearer_cancel() ->
 
     assert counters.count_milli(BTC, 400 * S) == 6000
     assert counters.wait_for_amend_ns("a", BTC, 400 * S) == 0
-    assert counters.wait_for_amend_ns("never heard of", BTC, 400 * S) == 6 * S
+    assert counters.wait_for_amend_ns("never heard of", BTC, 400 * S) == 7 * S
 
 
 def test_a_batch_of_cancels_never_waits_and_one_alone_does() -> None:
@@ -185,7 +185,7 @@ def test_a_refusal_by_kraken_fills_the_pair_s_counter() -> None:
     counters = OrderCounters(Tier.STARTER.value)
     counters.fill(BTC, 0)
 
-    assert counters.wait_for_orders_ns(BTC, 1, 0) == 9 * S
+    assert counters.wait_for_orders_ns(BTC, 1, 0) == 10 * S
     assert counters.wait_for_orders_ns(ETH, 1, 0) == 0
 
 
