@@ -16,13 +16,14 @@ class EndpointRules:
     """How an endpoint is called.
 
     `counter_cost` is in points of the key's REST counter (public ones have none). `may_repeat` is False where a call
-    changes the account: without a proper answer the outcome is unknown.
+    changes the account: without a proper answer the outcome is unknown. `is_json` is True where a form is refused.
     """
 
     name: str
     is_private: bool
     counter_cost: int
     may_repeat: bool = True
+    is_json: bool = False
 
 
 class Endpoint(Enum):
@@ -39,6 +40,9 @@ class Endpoint(Enum):
     TRADES_HISTORY = EndpointRules("TradesHistory", is_private=True, counter_cost=4)
     TRADE_VOLUME = EndpointRules("TradeVolume", is_private=True, counter_cost=1)
     CANCEL_ORDER = EndpointRules("CancelOrder", is_private=True, counter_cost=0, may_repeat=False)
+    CANCEL_ORDERS = EndpointRules("CancelOrderBatch", is_private=True, counter_cost=0, may_repeat=False, is_json=True)
+    CANCEL_ALL = EndpointRules("CancelAll", is_private=True, counter_cost=0, may_repeat=False)
+    CANCEL_ALL_AFTER = EndpointRules("CancelAllOrdersAfter", is_private=True, counter_cost=0, may_repeat=False)
 
     @property
     def path(self) -> str:

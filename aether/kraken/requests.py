@@ -1,71 +1,102 @@
-"""Our requests to WebSocket v2 as bytes. The second lock: nothing here can name leverage, margin or an unadmitted pair.
+"""Our requests to WebSocket v2 as bytes, and to REST as fields where the stream is down and stopping must be possible.
 
-Source: Kraken docs, WebSocket v2 (add_order, cancel_order, subscribe, ping). Amounts are JSON numbers without exponent;
-as strings they would be refused (`Limit_price field must be a number_float`).
+Orders and amends have one road, the socket: no REST form of them is here. Source: Kraken docs, WebSocket v2 (add_order,
+amend_order, cancel_order, batch_add, batch_cancel, cancel_all, cancel_all_orders_after, subscribe, ping).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
 
 import msgspec
 
-from aether.domain.effects import CancelOrder, SubmitOrder
-from aether.domain.errors import InvariantBroken
-from aether.domain.orders import OrderType
+from aether.domain.effects import AmendOrder, CancelBatch, CancelOrder, SetDeadMan, SubmitBatch, SubmitOrder
 from aether.domain.spot_gate import SpotGate
-from aether.domain.values import NANOS_PER_MS, NANOS_PER_S, Symbol, plain
-
-DIGITS_MAX = 18  # on either side of the point
-
-_Json = str | int | bool | msgspec.Raw | list[str]
+from aether.domain.values import Symbol
+from aether.kraken.order_fields import Json, amend_fields, order_fields, refuse_unadmitted, rfc3339_ms
 
 
 def add_order(order: SubmitOrder, gate: SpotGate, *, token: str, req_id: int) -> bytes:
-    """Bytes of an order. Price and quantity are written as they are: they stand on the steps that the core adopted.
-
-    The gate's own steps are those of the start, and Kraken may change them since.
+    """Bytes of an order.
 
     Raises:
-        InvariantBroken: the symbol is not admitted, or a price or quantity is no positive number of at most 18 digits
-            on either side of the point: such an order must never have been made.
+        InvariantBroken: the symbol is not admitted, or a number is out of bounds (see `order_fields`).
     """
-    if order.symbol not in gate.instruments:
-        raise InvariantBroken(f"{order.cl_ord_id}: {order.symbol} was never admitted")
-    fields: dict[str, _Json] = {
-        "order_type": order.order_type.value,
-        "side": order.side.value,
-        "symbol": order.symbol,
-        "order_qty": _digits(order.qty.coins, order),
-        "fee_preference": "quote",  # the default for sells is documented as base; one currency of fees is enough
-        "cl_ord_id": order.cl_ord_id,
-        "deadline": rfc3339_ms(order.deadline_ns),
+    refuse_unadmitted(order.symbol, gate, order.cl_ord_id)
+    fields = order_fields(order)
+    fields |= {"symbol": order.symbol, "deadline": rfc3339_ms(order.deadline_ns), "token": token}
+    return _request("add_order", fields, req_id)
+
+
+def batch_add(batch: SubmitBatch, gate: SpotGate, *, token: str, req_id: int) -> bytes:
+    """Bytes of several orders of one pair, which share symbol and deadline. Raises as add_order."""
+    first = batch.orders[0]
+    refuse_unadmitted(batch.symbol, gate, first.cl_ord_id)
+    fields: dict[str, Json] = {
+        "symbol": batch.symbol,
+        "orders": [order_fields(order) for order in batch.orders],
+        "deadline": rfc3339_ms(first.deadline_ns),
         "token": token,
     }
-    if order.order_type is OrderType.LIMIT:
-        fields |= _limit_fields(order)
-    elif order.limit_price is not None or order.post_only:
-        raise InvariantBroken(f"{order.cl_ord_id}: a market order has no limit price and cannot be post-only")
-    return _request("add_order", fields, req_id)
+    return _request("batch_add", fields, req_id)
+
+
+def amend_order(amend: AmendOrder, gate: SpotGate, *, token: str, req_id: int) -> bytes:
+    """Bytes of an amend: which order, and what differs. Raises as add_order."""
+    refuse_unadmitted(amend.symbol, gate, amend.cl_ord_id)
+    fields = amend_fields(amend)
+    fields |= {"deadline": rfc3339_ms(amend.deadline_ns), "token": token}
+    return _request("amend_order", fields, req_id)
 
 
 def cancel_order(cancel: CancelOrder, *, token: str, req_id: int) -> bytes:
     """Bytes of a cancel, by Kraken's order id where it is known, else by ours; exactly one of the two may be sent."""
-    which: dict[str, _Json] = {"order_id": [cancel.order_id]} if cancel.order_id else {"cl_ord_id": [cancel.cl_ord_id]}
+    which: dict[str, Json] = {"order_id": [cancel.order_id]} if cancel.order_id else {"cl_ord_id": [cancel.cl_ord_id]}
     return _request("cancel_order", {**which, "token": token}, req_id)
+
+
+def batch_cancel(batch: CancelBatch, *, token: str, req_id: int) -> bytes:
+    """Bytes of several cancels: by Kraken's ids where all are known, else by ours."""
+    ids = [cancel.order_id for cancel in batch.cancels]
+    which: dict[str, Json] = {"orders": ids} if all(ids) else {"cl_ord_id": [c.cl_ord_id for c in batch.cancels]}
+    return _request("batch_cancel", {**which, "token": token}, req_id)
+
+
+def cancel_all(*, token: str, req_id: int) -> bytes:
+    """Bytes of a cancel of every order of the account."""
+    return _request("cancel_all", {"token": token}, req_id)
+
+
+def cancel_all_orders_after(dead_man: SetDeadMan, *, token: str, req_id: int) -> bytes:
+    """Bytes that set the dead man's switch, or with a time of 0 switch it off."""
+    return _request("cancel_all_orders_after", {"timeout": dead_man.timeout_s, "token": token}, req_id)
+
+
+def rest_cancel(cancel: CancelOrder) -> dict[str, str]:
+    """Fields of REST `CancelOrder`."""
+    return {"txid": cancel.order_id} if cancel.order_id else {"cl_ord_id": cancel.cl_ord_id}
+
+
+def rest_cancel_batch(batch: CancelBatch) -> dict[str, Json]:
+    """Fields of REST `CancelOrderBatch`, whose body is JSON (Kraken docs: a form is refused)."""
+    ids = [cancel.order_id for cancel in batch.cancels]
+    return {"orders": ids} if all(ids) else {"cl_ord_ids": [cancel.cl_ord_id for cancel in batch.cancels]}
+
+
+def rest_dead_man(dead_man: SetDeadMan) -> dict[str, str]:
+    """Fields of REST `CancelAllOrdersAfter`."""
+    return {"timeout": str(dead_man.timeout_s)}
 
 
 def subscribe_book(symbols: Sequence[Symbol], depth: int, *, req_id: int) -> bytes:
     """Ask for the books of these symbols; one answer and one snapshot each."""
-    fields: dict[str, _Json] = {"channel": "book", "symbol": list(symbols), "depth": depth, "snapshot": True}
+    fields: dict[str, Json] = {"channel": "book", "symbol": list(symbols), "depth": depth, "snapshot": True}
     return _request("subscribe", fields, req_id)
 
 
 def unsubscribe_book(symbols: Sequence[Symbol], depth: int, *, req_id: int) -> bytes:
     """End book subscriptions; they are keyed by symbol and depth, so the depth must be repeated."""
-    fields: dict[str, _Json] = {"channel": "book", "symbol": list(symbols), "depth": depth}
+    fields: dict[str, Json] = {"channel": "book", "symbol": list(symbols), "depth": depth}
     return _request("unsubscribe", fields, req_id)
 
 
@@ -80,8 +111,14 @@ def subscribe_instruments(*, req_id: int) -> bytes:
 
 
 def subscribe_executions(*, token: str, req_id: int) -> bytes:
-    """Ask for our open orders, the last fifty fills, and all that follows."""
-    fields: dict[str, _Json] = {"channel": "executions", "snap_orders": True, "snap_trades": True, "token": token}
+    """Ask for our open orders, the last fifty fills, all that follows, and Kraken's own count of our pairs' limits."""
+    fields: dict[str, Json] = {
+        "channel": "executions",
+        "snap_orders": True,
+        "snap_trades": True,
+        "ratecounter": True,
+        "token": token,
+    }
     return _request("subscribe", fields, req_id)
 
 
@@ -95,31 +132,5 @@ def ping(*, req_id: int) -> bytes:
     return msgspec.json.encode({"method": "ping", "req_id": req_id})
 
 
-def rfc3339_ms(at_ns: int) -> str:
-    """Time as Kraken wants deadlines, cut to the millisecond: `2026-09-25T18:00:05.000Z`."""
-    whole = datetime.fromtimestamp(at_ns // NANOS_PER_S, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{whole}.{at_ns % NANOS_PER_S // NANOS_PER_MS:03d}Z"
-
-
-def _limit_fields(order: SubmitOrder) -> Mapping[str, _Json]:
-    if order.limit_price is None:
-        raise InvariantBroken(f"{order.cl_ord_id}: a limit order without a limit price")
-    price = _digits(order.limit_price.usd_per_coin, order)
-    fields: dict[str, _Json] = {"limit_price": price, "time_in_force": order.time_in_force.value}
-    if order.post_only:
-        fields["post_only"] = True
-    return fields
-
-
-def _digits(value: Decimal, order: SubmitOrder) -> msgspec.Raw:
-    """The number as plain JSON, its digits as they are."""
-    if not value.is_finite() or value <= 0 or value.adjusted() >= DIGITS_MAX:
-        raise InvariantBroken(f"{order.cl_ord_id}: {value} is no positive number below 10^{DIGITS_MAX}")
-    text = plain(value)
-    if len(text.partition(".")[2]) > DIGITS_MAX:
-        raise InvariantBroken(f"{order.cl_ord_id}: {value} has more than {DIGITS_MAX} decimals")
-    return msgspec.Raw(text.encode("ascii"))
-
-
-def _request(method: str, fields: Mapping[str, _Json], req_id: int) -> bytes:
+def _request(method: str, fields: Mapping[str, Json], req_id: int) -> bytes:
     return msgspec.json.encode({"method": method, "params": fields, "req_id": req_id})

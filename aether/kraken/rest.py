@@ -21,6 +21,7 @@ from aether.domain.spot_gate import refuse_margin
 from aether.domain.values import NANOS_PER_S
 from aether.kraken.endpoints import Endpoint
 from aether.kraken.key_standing import LOCKOUT_S, KeyStanding
+from aether.kraken.order_fields import Json
 from aether.kraken.rate_limit import MARGIN, Counter, Silence, TierLimits
 from aether.kraken.refusals import RefusalClass, classify, is_bad_nonce, is_lockout, throttled_until_s
 from aether.kraken.signing import Credentials, NonceKeeper
@@ -107,8 +108,8 @@ class RestClient:
         self._counters = counters
         self.standing = KeyStanding(clock)
 
-    async def call(self, endpoint: Endpoint, fields: Mapping[str, str] | None = None) -> msgspec.Raw:
-        """Result of a call, as JSON that was checked and not yet read.
+    async def call(self, endpoint: Endpoint, fields: Mapping[str, Json] | None = None) -> msgspec.Raw:
+        """Result of a call, as JSON that was checked and not yet read. Lists are for endpoints with JSON bodies alone.
 
         Raises:
             VenueUnavailable: not reached, kept back, or no proper answer to a call that may be repeated.
@@ -128,7 +129,7 @@ class RestClient:
         except _NoAnswer as error:
             raise _what_it_proves(endpoint, error) from error
 
-    async def _call_privately(self, endpoint: Endpoint, fields: Mapping[str, str]) -> msgspec.Raw:
+    async def _call_privately(self, endpoint: Endpoint, fields: Mapping[str, Json]) -> msgspec.Raw:
         """A refused nonce proves that nothing was done: the call is made once more, with a higher one."""
         try:
             return await self._call_in_turn(endpoint, fields)
@@ -137,7 +138,7 @@ class RestClient:
                 raise
         return await self._call_in_turn(endpoint, fields)
 
-    async def _call_in_turn(self, endpoint: Endpoint, fields: Mapping[str, str]) -> msgspec.Raw:
+    async def _call_in_turn(self, endpoint: Endpoint, fields: Mapping[str, Json]) -> msgspec.Raw:
         """The counter is waited for before the turn is taken: whoever waits for points holds nobody up."""
         self._refuse_while_silent(endpoint)
         await self._wait_for_counter(endpoint.value.counter_cost)
@@ -151,18 +152,18 @@ class RestClient:
             self._limit.check()
             self._edge.check()
 
-    async def _post(self, endpoint: Endpoint, fields: Mapping[str, str]) -> msgspec.Raw:
+    async def _post(self, endpoint: Endpoint, fields: Mapping[str, Json]) -> msgspec.Raw:
         if self._key is None:
             raise InvariantBroken(f"{endpoint.path} asked of a client without a key")
         try:
             nonce = await self._key.nonces.take()
         except OSError as error:
             raise _NoAnswer(f"the nonce's mark cannot be written: {error}", was_sent=False) from error
-        body = urlencode({"nonce": str(nonce), **fields}).encode("ascii")
+        body, content_type = _written(endpoint, {"nonce": str(nonce), **fields})
         headers = {
             "API-Key": self._key.credentials.api_key,
             "API-Sign": self._key.credentials.sign(endpoint.path, nonce, body),
-            "Content-Type": "application/x-www-form-urlencoded",
+            "Content-Type": content_type,
         }
         return await self._exchange(endpoint, endpoint.path, body, headers)
 
@@ -256,6 +257,13 @@ class RestClient:
         until_s = throttled_until_s(text)
         throttled_s = 0.0 if until_s is None else max(0.0, until_s - self._clock.wall_ns() / NANOS_PER_S)
         return max(throttled_s, self._counter.wait_ns(1, now_ns) / NANOS_PER_S)
+
+
+def _written(endpoint: Endpoint, fields: Mapping[str, Json]) -> tuple[bytes, str]:
+    """The bytes that are signed and sent, and what they are."""
+    if endpoint.value.is_json:
+        return msgspec.json.encode(fields), "application/json"
+    return urlencode(fields).encode("ascii"), "application/x-www-form-urlencoded"
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from aether.kraken.endpoints import Endpoint
@@ -114,6 +116,9 @@ ALLOWED = {
     "/0/private/TradesHistory",
     "/0/private/TradeVolume",
     "/0/private/CancelOrder",
+    "/0/private/CancelOrderBatch",
+    "/0/private/CancelAll",
+    "/0/private/CancelAllOrdersAfter",
 }
 EVERY_PATH = sorted(
     {f"/0/public/{name}" for name in PUBLIC} | {f"/0/private/{name}" for name in PRIVATE} | {f"/{n}" for n in FUTURES}
@@ -137,9 +142,11 @@ def test_no_path_so_much_as_names_money_leaving_or_margin(word: str) -> None:
     assert not [endpoint.path for endpoint in Endpoint if word in endpoint.path.lower()]
 
 
-def test_no_order_can_be_placed_and_a_cancel_alone_changes_the_account() -> None:
-    assert not [endpoint for endpoint in Endpoint if "Add" in endpoint.path or "Edit" in endpoint.path]
-    assert [endpoint for endpoint in Endpoint if not endpoint.value.may_repeat] == [Endpoint.CANCEL_ORDER]
+def test_no_order_can_be_placed_or_changed_and_cancels_alone_change_the_account() -> None:
+    assert not [endpoint for endpoint in Endpoint if re.search("Add|Edit|Amend", endpoint.path)]
+    acts = [endpoint for endpoint in Endpoint if not endpoint.value.may_repeat]
+    assert acts == [endpoint for endpoint in Endpoint if "Cancel" in endpoint.path]
+    assert {endpoint.value.counter_cost for endpoint in acts} == {0}
 
 
 def test_public_calls_cost_nothing_and_history_costs_the_most() -> None:

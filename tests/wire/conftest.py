@@ -18,9 +18,13 @@ import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from hypothesis import strategies as st
 
-from aether.domain.spot_gate import GatePolicy, SpotGate
-from aether.domain.values import UtcNanos
+from aether.domain.effects import SubmitOrder
+from aether.domain.instruments import Side
+from aether.domain.orders import OrderType, PriceType, SelfTrade, TimeInForce, Trigger, TriggerReference
+from aether.domain.spot_gate import GatePolicy, SpotGate, recall
+from aether.domain.values import Price, Qty, UtcNanos
 from aether.kraken.connection import ConnectBudget, Connector, LinkTimes
 from aether.kraken.listings import read_listings
 from aether.kraken.rate_limit import Tier
@@ -179,7 +183,7 @@ class ToyKraken:
 
     def __init__(self) -> None:
         self.rest: dict[str, list[Any]] = {}
-        self.calls: list[tuple[str, dict[str, str], dict[str, str]]] = []
+        self.calls: list[tuple[str, dict[str, Any], dict[str, str]]] = []
         self.requests: list[dict[str, Any]] = []
         self.connects = 0
         self.sockets: list[web.WebSocketResponse] = []
@@ -208,7 +212,8 @@ class ToyKraken:
     async def _rest(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         body = await request.text()
-        fields = dict(parse_qsl(body or request.query_string))
+        is_json = request.content_type == "application/json"
+        fields = json.loads(body) if is_json else dict(parse_qsl(body or request.query_string))
         self.calls.append((name, fields, {**request.headers, "raw-body": body}))
         queue = self.rest.get(name, [{}])
         answer = queue.pop(0) if len(queue) > 1 else queue[0]
@@ -309,3 +314,59 @@ async def background() -> AsyncIterator[Callable[[Coroutine[Any, Any, None]], No
         yield lambda coroutine: tasks.append(group.create_task(coroutine))
         for task in tasks:
             task.cancel()
+
+
+@st.composite
+def any_order(draw: st.DrawFn, *, deadline_ns: int = 1_790_359_205_000_000_000) -> SubmitOrder:
+    """Every type with every field it may have: BTC/USD, whole ticks of 0.1 and lots of 10^-8, near 100 000 dollars."""
+    kind = draw(st.sampled_from(OrderType))
+    lots = draw(st.integers(100_000, 10**7))
+    lives, expire_ns = _lifetime(draw, kind, deadline_ns)
+    price = Price(draw(st.integers(500_000, 1_500_000)) * Decimal("0.1")) if kind.has_limit_price else None
+    can_post = kind is OrderType.LIMIT and lives in (TimeInForce.GTC, TimeInForce.GTD)
+    shown = Qty(draw(st.integers(-(-lots // 15), lots)) * Decimal("1E-8")) if kind is OrderType.ICEBERG else None
+    return SubmitOrder(
+        cl_ord_id=f"a{draw(st.integers(1, 10**15))}",
+        symbol=recall("BTC/USD"),
+        side=draw(st.sampled_from(Side)),
+        order_type=kind,
+        time_in_force=lives,
+        post_only=can_post and draw(st.booleans()),
+        qty=Qty(lots * Decimal("1E-8")),
+        limit_price=price,
+        deadline_ns=deadline_ns,
+        trigger=_trigger(draw, kind) if kind.has_trigger else None,
+        display_qty=shown,
+        expire_ns=expire_ns,
+        self_trade=draw(st.sampled_from(SelfTrade)),
+    )
+
+
+def _lifetime(draw: st.DrawFn, kind: OrderType, deadline_ns: int) -> tuple[TimeInForce, int | None]:
+    allowed = [TimeInForce.GTC]
+    if kind is not OrderType.MARKET:
+        allowed.append(TimeInForce.GTD)
+    if kind is OrderType.LIMIT:
+        allowed += [TimeInForce.IOC, TimeInForce.FOK]
+    lives = draw(st.sampled_from(allowed))
+    later_s = draw(st.integers(60, 20 * 86_400))
+    return lives, (deadline_ns // 10**9 + later_s) * 10**9 if lives is TimeInForce.GTD else None
+
+
+def _trigger(draw: st.DrawFn, kind: OrderType) -> Trigger:
+    price_type = draw(st.sampled_from([PriceType.QUOTE, PriceType.PCT] if kind.is_trailing else list(PriceType)))
+    amount = Decimal(draw(st.integers(1, 500)))
+    sign = -1 if price_type is not PriceType.STATIC and not kind.is_trailing and draw(st.booleans()) else 1
+    scale = {PriceType.STATIC: Decimal(200), PriceType.QUOTE: Decimal("0.1"), PriceType.PCT: Decimal("0.1")}
+    price = sign * amount * scale[price_type]
+    reference = draw(st.sampled_from(TriggerReference))
+    if kind is not OrderType.TRAILING_STOP_LIMIT:
+        return Trigger(price, price_type, reference)
+    offset = Decimal(draw(st.integers(-500, 500))) * Decimal("0.1")
+    return Trigger(price, price_type, reference, offset, draw(st.sampled_from([PriceType.QUOTE, PriceType.PCT])))
+
+
+@pytest.fixture(scope="session")
+def orders() -> Callable[..., st.SearchStrategy[SubmitOrder]]:
+    """Strategies of orders: all that the house can say."""
+    return any_order

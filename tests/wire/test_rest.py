@@ -408,3 +408,29 @@ async def test_a_client_without_a_key_makes_no_private_call(
         await client.call(Endpoint.BALANCES)
 
     assert toy.calls == []
+
+
+# --- JSON bodies --------------------------------------------------------------------------------------------------
+
+
+async def test_a_json_body_holds_the_nonce_and_is_signed_as_it_is_sent(toy: Any, rest: RestClient) -> None:
+    toy.answers("CancelOrderBatch", {"count": 2})
+
+    await rest.call(Endpoint.CANCEL_ORDERS, {"orders": ["O1", "O2"]})
+
+    ((name, fields, headers),) = toy.calls
+    assert (name, fields["orders"], headers["Content-Type"]) == ("CancelOrderBatch", ["O1", "O2"], "application/json")
+    credentials = Credentials.from_text(toy.base_url, "the-key", "c2VjcmV0")
+    signature = credentials.sign("/0/private/CancelOrderBatch", int(fields["nonce"]), headers["raw-body"].encode())
+    assert headers["API-Sign"] == signature
+
+
+@pytest.mark.parametrize("endpoint", [Endpoint.CANCEL_ALL, Endpoint.CANCEL_ALL_AFTER, Endpoint.CANCEL_ORDERS])
+async def test_c11_a05_a_page_of_the_edge_after_an_act_proves_nothing(
+    endpoint: Endpoint, toy: Any, rest: RestClient
+) -> None:
+    toy.answers(endpoint.value.name, b"<html>502 Bad Gateway</html>")
+
+    with pytest.raises(OutcomeUnknown):
+        await rest.call(endpoint, {})
+    assert len(toy.calls) == 1
