@@ -6,7 +6,7 @@ FREQTRADE := .venv-freqtrade
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run test check ci lock clean help
+.PHONY: run test check ci lock clean bench help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -26,6 +26,9 @@ check: $(VENV)/.dev ## format, lint, types, house rules, spelling
 
 ci: $(VENV)/.dev ## what `make test` leaves out: longer properties, a whole simulated day
 	TEST_PROFILE=ci $(PYTEST) -n 2 --dist loadfile tests/property tests/wire tests/simulation/test_day_of_trading.py tests/simulation/test_rate_storm.py
+
+bench: $(VENV)/.dev $(PEERS)/.done ## speed and memory, each figure beside a peer or a floor of the same run
+	$(BIN)/python tests/bench/run.py
 
 $(VENV)/.run: requirements.lock pyproject.toml
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)

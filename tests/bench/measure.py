@@ -1,0 +1,29 @@
+"""Measures in the peers' environment, one row at a time; each is one JSON object on a line of standard output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Iterator
+
+from tests.bench import books, signing
+from tests.bench.timing import Row
+
+WORKS: dict[str, Callable[..., Iterator[Row]]] = {"book": books.rows, "sign": signing.rows}
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser()
+    asked.add_argument("--only", choices=sorted(WORKS))
+    asked.add_argument("--quick", action="store_true")
+    told = asked.parse_args()
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    for name, rows in WORKS.items():
+        if told.only in (None, name):
+            for row in rows(quick=told.quick):
+                print(json.dumps({"name": name, **row.as_json()}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
