@@ -161,7 +161,7 @@ class Session:
                 self._answer(method, req_id, time_in, Answer(error=refused.text), symbol=symbol)
 
     def _one_symbol(self, method: str, req_id: object, topic: Topic, params: Fields, time_in: str) -> None:
-        if topic.symbol and topic.symbol not in self._desk.exchange.pairs:
+        if topic.channel != "instrument" and topic.symbol not in self._desk.exchange.pairs:
             raise SocketRefusal(f"Currency pair not supported {topic.symbol}")
         result: Fields = {"channel": topic.channel} | _option(topic.channel, params)
         if topic.symbol:

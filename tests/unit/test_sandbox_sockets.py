@@ -219,6 +219,7 @@ def test_each_symbol_has_its_own_acknowledgement_with_the_same_request_id(public
         ({"channel": "status"}, "Symbol(s) not found"),
         ({"channel": "book"}, "Symbol(s) not found"),
         ({"channel": "book", "symbol": []}, "Symbol(s) not found"),
+        ({"channel": "ohlc", "symbol": [""]}, "Currency pair not supported "),
         ({"channel": "book", "symbol": PAIR}, "Symbol field must be an array"),
         ({"channel": "book", "symbol": [7]}, "Symbol field must be an array of strings"),
         ({"channel": "book", "symbol": [PAIR], "depth": 11}, "Subscription depth not supported"),
