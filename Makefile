@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 PEERS := .venv-peers
 FREQTRADE := .venv-freqtrade
+CASES ?= 1000000
+SEED ?= 1
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run test check ci lock clean bench help
+.PHONY: run test check ci fuzz lock clean bench help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -24,8 +26,12 @@ check: $(VENV)/.dev ## format, lint, types, house rules, spelling
 	$(PYTEST) -q tests/house
 	$(BIN)/codespell README.md docs config aether tests
 
-ci: $(VENV)/.dev ## what `make test` leaves out: longer properties, a whole simulated day
+ci: $(VENV)/.dev ## what `make test` leaves out: longer properties, fuzzing, a whole simulated day
 	TEST_PROFILE=ci $(PYTEST) -n 2 --dist loadfile tests/property tests/wire tests/simulation/test_day_of_trading.py tests/simulation/test_rate_storm.py
+	$(BIN)/python -m tests.fuzz --cases 10000
+
+fuzz: $(VENV)/.dev ## wound what both decoders read, CASES=1000000 times from SEED=1
+	$(BIN)/python -m tests.fuzz --cases $(CASES) --seed $(SEED)
 
 bench: $(VENV)/.dev $(PEERS)/.done ## speed and memory, each figure beside a peer or a floor of the same run
 	$(BIN)/python tests/bench/run.py

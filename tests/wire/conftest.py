@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import fields, is_dataclass
@@ -30,6 +29,7 @@ from aether.kraken.listings import read_listings
 from aether.kraken.rate_limit import Tier
 from aether.kraken.rest import KeyInUse, RestClient
 from aether.kraken.signing import Credentials, NonceKeeper
+from tests.fuzz import corpus
 
 CAPTURES = Path(__file__).parent / "captures"
 
@@ -57,76 +57,10 @@ def result_of() -> Callable[[str], bytes]:
     return result
 
 
-SEEDS = sorted(
-    {
-        line
-        for folder in ("kraken-async-rs", "ws2-executions", "ws2-book", "live-2026-09")
-        for path in sorted((CAPTURES / folder).iterdir())
-        if not path.name.startswith("rest-") and path.suffix in (".json", ".ndjson", ".txt")
-        for line in path.read_bytes().splitlines()[:40]
-        if line.startswith(b"{")
-    }
-)
-PRIVATE_SEEDS = [frame for frame in SEEDS if b'"executions"' in frame]
-HOSTILE = [
-    b"NaN",
-    b"1e400",
-    b"-1",
-    b"null",
-    b'"',
-    b"[" * 30,
-    b"\xff",
-    b"\x00",
-    b"{}",
-    b"9" * 50,
-    b'"a":1,"a":2',
-    b"\\u0000",
-]
-HOSTILE_NUMBERS = [b"0", b"-1", b"1e18", b"1e-18", b"9223372036854775808", b"9" * 39, b"0.%s1" % (b"0" * 17)]
-HOSTILE_TIMES = [b"0001-01-01T00:00:00Z", b"1969-12-31T23:59:59Z", b"9999-12-31T23:59:59.999999999Z"]
-_A_NUMBER = re.compile(rb"(?<=:)-?[0-9][0-9.eE+-]*(?=[,}])")
-_A_TIME = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[^\"]*Z")
-
-
 @pytest.fixture(scope="session")
 def mutated_frame() -> Callable[[Random], bytes]:
-    """A recorded frame with up to three wounds: of its bytes, its numbers or its times. Every fourth is private."""
-
-    def draw(chance: Random) -> bytes:
-        frame = chance.choice(SEEDS if chance.randrange(4) else PRIVATE_SEEDS)
-        for _ in range(chance.randrange(4)):
-            frame = wounded(chance, frame)
-        return frame
-
-    return draw
-
-
-def wounded(chance: Random, frame: bytes) -> bytes:
-    at = chance.randrange(len(frame) + 1)
-    match chance.randrange(7):
-        case 0:
-            return frame[:at]
-        case 1:
-            return frame[:at] + chance.choice(HOSTILE) + frame[at:]
-        case 2:
-            return frame[:at] + bytes([chance.randrange(256)]) + frame[at + 1 :]
-        case 3:
-            end = chance.randrange(at, len(frame) + 1)
-            return frame[:at] + frame[at:end] * 2 + frame[end:]
-        case 4:
-            return with_one_replaced(chance, frame, _A_NUMBER, HOSTILE_NUMBERS)
-        case 5:
-            return with_one_replaced(chance, frame, _A_TIME, HOSTILE_TIMES)
-        case _:
-            return frame[:at] + frame[at + chance.randrange(12) :]
-
-
-def with_one_replaced(chance: Random, frame: bytes, what: re.Pattern[bytes], by: list[bytes]) -> bytes:
-    places = [found.span() for found in what.finditer(frame)]
-    if not places:
-        return frame
-    start, end = chance.choice(places)
-    return frame[:start] + chance.choice(by) + frame[end:]
+    """A recorded frame with wounds, drawn from the chance."""
+    return corpus.wounded_frame
 
 
 @pytest.fixture(scope="session")

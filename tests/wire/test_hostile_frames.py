@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import itertools
-from collections.abc import Callable, Sequence
-from decimal import Decimal
+from collections.abc import Callable
 from random import Random
-from typing import Any
 from zlib import crc32
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aether.core.engine import Engine
-from aether.core.ledger import Ledger
-from aether.core.policy import OrderPolicy, Policy, Regime, RiskLimits, SizingPolicy
-from aether.domain.inputs import Input, RunBegan, Stamped, Tick
-from aether.domain.spot_gate import SpotGate, recall
-from aether.domain.values import NANOS_PER_S, Usd, UtcNanos
-from aether.journal.codec import decode, encode, encode_fact
-from aether.kraken.connection import LinkLost
-from aether.kraken.feed import KrakenFeed
-from aether.kraken.key_standing import KeyStanding
-from aether.kraken.rate_limit import Tier
-from aether.kraken.venue import KrakenVenue
+from aether.domain.spot_gate import SpotGate
+from tests.fuzz.links import hear
 
-D = Decimal
-T0 = 1_767_268_800 * NANOS_PER_S
-LIMITS = RiskLimits(Usd(D(3000)), 5000, 9000, Usd(D(100)), 5000, 8000, 5000, 9000, 500, 500, 60_000, 600, 50, 5000, 0)
-SIZING = SizingPolicy(1000, 150, 5, 20, (Regime("calm", 0, 100),), 2, 40, 1500, Usd(D(50)))
-ORDERS = OrderPolicy(5000, 30, 5, 60, 1000, 60, 10, 5000, cancel_on_stop=True)
 TRADE = (
     b'{"channel":"executions","type":"update","data":[{"order_id":"O1","exec_type":"trade","order_status":"filled",'
     b'"exec_id":"T1","symbol":"BTC/USD","side":"buy","last_qty":0.5,"last_price":100.0,"cost":50.00,"cum_qty":0.5,'
@@ -61,71 +41,6 @@ PAIR_FIELDS = {
     b"cost_precision": b"5",
     b"cost_min": b"0.5",
 }
-
-
-class StillClock:
-    """Time that stands, so that no link is silent."""
-
-    def wall_ns(self) -> UtcNanos:
-        return UtcNanos(T0)
-
-    def monotonic_ns(self) -> int:
-        return 10**12
-
-
-class KeyOnly:
-    """In the place of the REST client: no call is made before the frames are heard."""
-
-    def __init__(self) -> None:
-        self.standing = KeyStanding(StillClock())
-
-
-class Frames:
-    """In the place of the connector: one link that says these frames, whatever the listener wants."""
-
-    def __init__(self, frames: Sequence[bytes]) -> None:
-        self.frames = frames
-
-    async def keep_connected(self, _url: str, listener: Any) -> None:
-        await listener.opened(self.send)
-        for frame in self.frames:
-            with contextlib.suppress(LinkLost):
-                listener.heard(frame)
-            with contextlib.suppress(LinkLost):
-                await listener.beat(self.send)
-        listener.lost("the end")
-
-    async def send(self, _frame: bytes) -> None:
-        """Nobody hears."""
-
-
-class Core:
-    """An engine whose every input and fact is written, and every input read back."""
-
-    def __init__(self) -> None:
-        self.engine = Engine(Policy(LIMITS, SIZING, ORDERS, ()), Ledger())
-        self.numbers = itertools.count(1)
-        self.heard: list[Input] = []
-        self.put(RunBegan(1, "abcd", "a-1", "sandbox", False, "0.1.0", "d", 1, crash_loop=False))  # noqa: FBT003
-
-    def put(self, told: Input) -> None:
-        number = next(self.numbers)
-        stamped = Stamped(number, T0 + number * NANOS_PER_S, told)
-        assert decode(Stamped, encode(stamped)) == stamped
-        for numbered in self.engine.take(stamped).facts:
-            encode_fact(numbered.fact)
-        self.heard.append(told)
-
-
-def hear(gate: SpotGate, frames: Sequence[bytes]) -> Core:
-    core, wire, rest, clock = Core(), Frames(frames), KeyOnly(), StillClock()
-    feed: Any = KrakenFeed
-    venue: Any = KrakenVenue
-    symbols = (recall("BTC/USD"), recall("ETH/USD"))
-    asyncio.run(feed(wire, rest, url="", gate=gate, symbols=symbols, clock=clock).run(core.put))
-    asyncio.run(venue(wire, rest, url="", gate=gate, clock=clock, limits=Tier.PRO.value).run(core.put))
-    core.put(Tick())
-    return core
 
 
 @given(seed=st.integers(0, 2**48))
