@@ -81,6 +81,8 @@ async def run_world(
         )
         recovered = await recover(journal, label_of(settings, outside.account, journal), clock)
         parts = await outside.connect()
+        for warning in parts.warnings:
+            announce(f"warning {warning}")
         for refusal in parts.gate.refusals.values():
             metrics.counters.gate_refused(refusal.code)
         policy, first = policy_of(settings, parts.gate), parts.restore(recovered.ledger)

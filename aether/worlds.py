@@ -22,6 +22,8 @@ from aether.domain.orders import OrderReport, VenueStatus
 from aether.domain.spot_gate import SpotGate
 from aether.kraken.connection import ConnectBudget, Connector
 from aether.kraken.feed import FeedSettings, KrakenFeed
+from aether.kraken.key_lock import key_lock
+from aether.kraken.key_passport import ask_passport, examine
 from aether.kraken.listings import load_listings, read_listings
 from aether.kraken.rate_limit import Tier
 from aether.kraken.rest import KeyInUse, RestClient
@@ -50,7 +52,8 @@ class Parts:
     """Who stands outside the wall in one world.
 
     `restore` is told of the ledger before the run begins. A venue that lives in this process forgot everything when the
-    last one ended: it takes the account from there, and answers what became of the orders it forgot.
+    last one ended: it takes the account from there, and answers what became of the orders it forgot. `warnings` are
+    for the operator.
     """
 
     gate: SpotGate
@@ -58,6 +61,7 @@ class Parts:
     venue: OrderVenue
     services: tuple[Service, ...]
     restore: Callable[[Ledger], Sequence[Input]] = lambda _: ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,7 @@ async def sandbox_world(
 
         async def connect() -> Parts:
             credentials = Credentials.from_text(hello["rest"], hello["api_key"], hello["api_secret"])
+            stack.enter_context(key_lock(credentials))
             rest = RestClient(
                 session,
                 hello["rest"],
@@ -152,11 +157,13 @@ async def sandbox_world(
                 timeout_s=settings.kraken.request_timeout_s,
                 counters=counters,
             )
+            warnings = examine(await reached(ask_passport, rest), clock)
             gate = gate_of(settings, await reached(load_listings, rest))
             connector = _connector(settings, session, clock, counters)
             feed = _feed(settings, connector, rest, url=hello["ws_public"], gate=gate, clock=clock, counters=counters)
             venue = KrakenVenue(connector, rest, url=hello["ws_private"], gate=gate, clock=clock, limits=Tier.PRO.value)
-            return Parts(gate, feed, venue, services)
+            # A key that our own sandbox made is known by nobody else: whoever brought a key is told about it.
+            return Parts(gate, feed, venue, services, warnings=warnings if settings.sandbox.connect else ())
 
         yield Outside(account, connect)
 

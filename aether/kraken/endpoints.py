@@ -33,6 +33,7 @@ class Endpoint(Enum):
     ASSET_PAIRS = EndpointRules("AssetPairs", is_private=False, counter_cost=0)
     OHLC = EndpointRules("OHLC", is_private=False, counter_cost=0)
     WEBSOCKETS_TOKEN = EndpointRules("GetWebSocketsToken", is_private=True, counter_cost=1)
+    API_KEY_INFO = EndpointRules("GetApiKeyInfo", is_private=True, counter_cost=1)
     BALANCES = EndpointRules("BalanceEx", is_private=True, counter_cost=1)
     OPEN_ORDERS = EndpointRules("OpenOrders", is_private=True, counter_cost=2)
     CLOSED_ORDERS = EndpointRules("ClosedOrders", is_private=True, counter_cost=4)

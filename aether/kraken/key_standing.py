@@ -6,23 +6,46 @@ a lockout or prolongs it.
 
 from __future__ import annotations
 
+from collections import deque
+
 from aether.domain.errors import VenueRefused
+from aether.domain.values import NANOS_PER_S
 from aether.kraken.rate_limit import Silence
-from aether.kraken.refusals import Refusal, RefusalClass, classify, is_about_funding, is_bad_nonce, is_lockout
+from aether.kraken.refusals import (
+    Refusal,
+    RefusalClass,
+    classify,
+    is_about_funding,
+    is_bad_nonce,
+    is_lockout,
+    throttled_until_s,
+)
 from aether.ports import Clock
 
 LOCKOUT_S = 15 * 60
-BAD_NONCES_MAX = 3
-KEY_IS_SHARED = "another program uses this key, or it was used with a larger unit: make a new API key"
+BAD_NONCES_MAX = 3  # in a row
+BAD_NONCES_WINDOW_S = 10 * 60
+BAD_NONCES_IN_WINDOW_MAX = 6  # with good ones between them: two programs that take turns
+KEY_IS_SHARED = (
+    "another program uses this API key, and its nonces refuse ours: stop that program, or make a key for each"
+)
+NONCE_IS_STUCK = (
+    "this API key was used before with larger nonces than ours, in another unit, and Kraken never goes back: "
+    "make a new API key"
+)
 
 
 class KeyStanding:
     """Whether requests in the key's name may leave. A fatal no lasts until the next start, a lockout for its time."""
 
     def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._fatal: VenueRefused | None = None
         self._lockout = Silence(clock)
-        self._bad_nonces = 0
+        self._throttle = Silence(clock)
+        self._was_accepted = False
+        self._bad_in_a_row = 0
+        self._bad_ns: deque[int] = deque(maxlen=BAD_NONCES_IN_WINDOW_MAX)
 
     @property
     def fatal_code(self) -> str:
@@ -30,23 +53,35 @@ class KeyStanding:
         return "" if self._fatal is None else self._fatal.code
 
     def check(self) -> None:
-        """Raises VenueRefused where the key is no longer good, VenueUnavailable while it is locked out."""
+        """Raises VenueRefused where the key is no longer good, VenueUnavailable while it is locked out or throttled."""
         if self._fatal is not None:
             raise VenueRefused(self._fatal.code, self._fatal.text)
         self._lockout.check()
+        self._throttle.check()
 
     def refused(self, text: str) -> Refusal:
         """Kraken's error text: what it proves. What it says of the key is remembered."""
         refusal = classify(text)
-        self._bad_nonces += is_bad_nonce(text)
+        if is_bad_nonce(text):
+            self._bad_in_a_row += 1
+            self._bad_ns.append(self._clock.monotonic_ns())
         if is_lockout(text):
             self._lockout.keep(text, LOCKOUT_S)
         elif refusal.kind is RefusalClass.FATAL and not is_about_funding(text):
             self._fatal = VenueRefused(refusal.code, text)
-        elif self._bad_nonces >= BAD_NONCES_MAX:
-            self._fatal = VenueRefused("venue_auth", KEY_IS_SHARED)
+        elif self._bad_in_a_row >= BAD_NONCES_MAX or self._is_taking_turns():
+            self._fatal = VenueRefused("venue_auth", KEY_IS_SHARED if self._was_accepted else NONCE_IS_STUCK)
+        until_s = throttled_until_s(text)
+        if until_s is not None:
+            self._throttle.keep(text, until_s - self._clock.wall_ns() / NANOS_PER_S)
         return refusal
 
     def accepted(self) -> None:
         """Kraken answered a signed call, so its nonce was good."""
-        self._bad_nonces = 0
+        self._was_accepted = True
+        self._bad_in_a_row = 0
+
+    def _is_taking_turns(self) -> bool:
+        """Our calls leave one by one with rising nonces: who keeps refusing them but another program's?"""
+        is_full = len(self._bad_ns) == BAD_NONCES_IN_WINDOW_MAX
+        return is_full and self._bad_ns[-1] - self._bad_ns[0] <= BAD_NONCES_WINDOW_S * NANOS_PER_S

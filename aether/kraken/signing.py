@@ -43,6 +43,11 @@ class Credentials:
             raise BadConfiguration("API key or secret is empty", "write both files as Kraken shows them")
         return cls(base_url, api_key.strip(), secret)
 
+    @property
+    def shown_key(self) -> str:
+        """Enough of the public key for a person to know it by."""
+        return f"{self.api_key[:6]}…"
+
     def sign(self, path: str, nonce: int, body: bytes) -> str:
         """Value of `API-Sign` for these exact bytes; `path` begins at `/0/private/`, and `body` holds the nonce too."""
         digest = hashlib.sha256(str(nonce).encode("ascii") + body).digest()

@@ -143,6 +143,7 @@ class Account:
 
     def __init__(self, hello: Mapping[str, str]) -> None:
         self._hello = hello
+        self.key = hello["api_key"]
 
     def ask(self, method: str, **fields: str) -> Any:
         path = f"/0/private/{method}"

@@ -338,10 +338,10 @@ def trading(make_program: Make, busy: Mapping[str, str]) -> tuple[Any, Any, Any]
     return program, daemon, account
 
 
-def test_a_second_daemon_is_refused_its_journal_and_its_port_and_the_first_goes_on(
+def test_a_second_daemon_is_refused_journal_key_and_port_and_the_first_goes_on(
     trading: tuple[Any, Any, Any], make_program: Make
 ) -> None:
-    program, daemon, _ = trading
+    program, daemon, account = trading
     second = program.do("run")
     assert second.code == 4
     assert second.is_plain(f"in use by pid {daemon.pid}", "stop that process")
@@ -349,6 +349,10 @@ def test_a_second_daemon_is_refused_its_journal_and_its_port_and_the_first_goes_
     port = daemon.announced("health").partition("/readyz")[0].rpartition(":")[2]
     elsewhere = make_program(**program.settings | {"ADMIN__PORT": port})
     elsewhere.settings["WORLD__STATE_DIR"] = str(elsewhere.state_dir)
+    same_key = elsewhere.do("run")
+    assert same_key.code == 4
+    assert same_key.is_plain(f"API key {account.key[:6]}… is in use by pid {daemon.pid}", "its own API key")
+    del elsewhere.settings["SANDBOX__CONNECT"]
     taken = elsewhere.do("run")
     assert taken.code == 4
     assert taken.is_plain(f"127.0.0.1:{port}", "admin.port")

@@ -108,6 +108,7 @@ ALLOWED = {
     "/0/public/Assets",
     "/0/public/AssetPairs",
     "/0/public/OHLC",
+    "/0/private/GetApiKeyInfo",
     "/0/private/GetWebSocketsToken",
     "/0/private/BalanceEx",
     "/0/private/OpenOrders",

@@ -4,7 +4,14 @@ import pytest
 
 from aether.domain.errors import VenueRefused, VenueUnavailable
 from aether.domain.values import NANOS_PER_S, UtcNanos
-from aether.kraken.key_standing import KEY_IS_SHARED, LOCKOUT_S, KeyStanding
+from aether.kraken.key_standing import (
+    BAD_NONCES_IN_WINDOW_MAX,
+    BAD_NONCES_WINDOW_S,
+    KEY_IS_SHARED,
+    LOCKOUT_S,
+    NONCE_IS_STUCK,
+    KeyStanding,
+)
 
 
 class HandClock:
@@ -33,7 +40,7 @@ def standing(clock: HandClock) -> KeyStanding:
 @pytest.mark.parametrize(
     "text", ["EAPI:Invalid key", "EAuth:Failed", "EGeneral:Permission denied", "ETrade:User Locked", "ETrade:Locked"]
 )
-def test_a_fatal_no_is_remembered_in_kraken_s_words(text: str, standing: KeyStanding) -> None:
+def test_c08_a_fatal_no_is_remembered_in_kraken_s_words(text: str, standing: KeyStanding) -> None:
     standing.refused(text)
     standing.accepted()
 
@@ -53,7 +60,9 @@ def test_what_says_nothing_of_the_key_leaves_it_good(text: str, standing: KeySta
     assert standing.fatal_code == ""
 
 
-def test_a_lockout_lasts_its_time_and_each_further_one_begins_it_anew(clock: HandClock, standing: KeyStanding) -> None:
+def test_c07_a_lockout_lasts_its_time_and_each_further_one_begins_it_anew(
+    clock: HandClock, standing: KeyStanding
+) -> None:
     standing.refused("EGeneral:Temporary lockout")
     clock.now_ns += NANOS_PER_S
     standing.refused("EGeneral:Temporary lockout")
@@ -66,7 +75,7 @@ def test_a_lockout_lasts_its_time_and_each_further_one_begins_it_anew(clock: Han
     standing.check()
 
 
-def test_the_third_bad_nonce_in_a_row_is_fatal_and_a_good_one_between_begins_anew(standing: KeyStanding) -> None:
+def test_c03_the_third_bad_nonce_in_a_row_is_fatal_and_a_good_one_between_begins_anew(standing: KeyStanding) -> None:
     standing.refused("EAPI:Invalid nonce")
     standing.refused("EAPI:Invalid nonce")
     standing.accepted()
@@ -85,3 +94,42 @@ def test_a_no_about_something_else_does_not_hide_that_the_key_is_dead(standing: 
         standing.refused(text)
 
     assert standing.fatal_code == "venue_auth"
+
+
+def test_c02_nonces_that_were_never_good_tell_of_a_larger_unit(standing: KeyStanding) -> None:
+    for _ in range(3):
+        standing.refused("EAPI:Invalid nonce")
+
+    with pytest.raises(VenueRefused, match=NONCE_IS_STUCK):
+        standing.check()
+
+
+def test_c03_two_programs_that_take_turns_are_found_though_good_nonces_lie_between(standing: KeyStanding) -> None:
+    for _ in range(BAD_NONCES_IN_WINDOW_MAX):
+        standing.check()
+        standing.refused("EAPI:Invalid nonce")
+        standing.accepted()
+
+    with pytest.raises(VenueRefused, match=KEY_IS_SHARED):
+        standing.check()
+
+
+def test_bad_nonces_now_and_then_are_no_end(clock: HandClock, standing: KeyStanding) -> None:
+    for _ in range(3 * BAD_NONCES_IN_WINDOW_MAX):
+        standing.refused("EAPI:Invalid nonce")
+        standing.accepted()
+        clock.now_ns += BAD_NONCES_WINDOW_S * NANOS_PER_S // (BAD_NONCES_IN_WINDOW_MAX - 1) + 1
+
+    standing.check()
+
+
+def test_c06_nothing_leaves_before_the_time_that_a_throttle_names(clock: HandClock, standing: KeyStanding) -> None:
+    clock.now_ns = 1_790_000_000 * NANOS_PER_S
+    standing.refused("EService: Throttled: 1790000007")
+
+    clock.now_ns += 7 * NANOS_PER_S - 1
+    with pytest.raises(VenueUnavailable, match="Throttled"):
+        standing.check()
+    clock.now_ns += 1
+    standing.check()
+    assert standing.fatal_code == ""

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import stat
+import subprocess
+import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aether.domain.errors import BadConfiguration
 from aether.domain.values import NANOS_PER_S, UtcNanos
@@ -103,3 +109,57 @@ def test_a_file_that_holds_no_nonce_stops_the_start(tmp_path: Path, text: str) -
 
     with pytest.raises(BadConfiguration):
         NonceKeeper(tmp_path / "nonce", SetClock())
+
+
+TAKE_FOR_EVER = """
+import asyncio, sys, time
+from pathlib import Path
+from aether.kraken.signing import NonceKeeper
+class LeapingClock:
+    # A minute goes by with every look, so that nearly every nonce needs a new mark on disk.
+    now_ns = int(sys.argv[2])
+    def wall_ns(self):
+        self.now_ns += 60_000_000_000
+        return self.now_ns
+async def take():
+    keeper = NonceKeeper(Path(sys.argv[1]), LeapingClock())
+    while True:
+        print(await keeper.take(), flush=True)
+asyncio.run(take())
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("lines", [1, 2, 7, 20])
+def test_c01_a_process_killed_at_any_moment_has_used_no_nonce_that_the_next_one_takes(
+    lines: int, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", TAKE_FOR_EVER, str(tmp_path / "nonce"), str(NOW)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as taker:
+        assert taker.stdout is not None
+        used = [int(taker.stdout.readline()) for _ in range(lines)]
+        taker.kill()
+        used += [int(line) for line in taker.stdout.read().splitlines(keepends=True) if line.endswith(b"\n")]
+
+    # The clock of the next process may stand anywhere, also far behind.
+    assert asyncio.run(NonceKeeper(tmp_path / "nonce", SetClock(NOW)).take()) > max(used)
+
+
+@given(steps_s=st.lists(st.one_of(st.none(), st.just("jump"), st.integers(-7200, 7200)), max_size=40))
+async def test_c01_nonces_rise_whatever_restarts_jumps_and_clock_steps_come_between(
+    steps_s: list[int | str | None], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("nonces") / "nonce"
+    clock = SetClock()
+    keeper = NonceKeeper(path, clock)
+    taken = [await keeper.take()]
+    for step in steps_s:
+        if step is None:
+            keeper = NonceKeeper(path, clock)
+        elif isinstance(step, int):
+            clock.now_ns += step * NANOS_PER_S
+        else:
+            keeper.jump()
+        taken.append(await keeper.take())
+
+    assert all(before < after for before, after in pairwise(taken))

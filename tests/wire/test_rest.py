@@ -315,12 +315,12 @@ async def test_a_refused_nonce_is_proof_enough_to_repeat_even_a_cancel(toy: Any,
     assert bytes(await rest.call(Endpoint.CANCEL_ORDER)) == b'{"count": 1}'
 
 
-async def test_three_bad_nonces_in_a_row_end_the_use_of_the_key_and_say_why(toy: Any, rest: RestClient) -> None:
+async def test_c02_three_bad_nonces_in_a_row_end_the_use_of_the_key_and_say_why(toy: Any, rest: RestClient) -> None:
     toy.answers("BalanceEx", "EAPI:Invalid nonce")
     with pytest.raises(VenueRefused, match="EAPI:Invalid nonce"):
         await rest.call(Endpoint.BALANCES)
     for _ in range(2):
-        with pytest.raises(VenueRefused, match="another program uses this key"):
+        with pytest.raises(VenueRefused, match="make a new API key"):
             await rest.call(Endpoint.BALANCES)
 
     assert [name for name, _, _ in toy.calls] == ["BalanceEx"] * 3
