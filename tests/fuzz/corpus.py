@@ -73,7 +73,7 @@ ANSWERS_IN: Mapping[str, Sequence[str]] = {
         "ccxt/openOrders-stop-loss-limit.json",
     ),
     "ClosedOrders": ("kraken-async-rs/rest-closed_orders.json",),
-    "QueryOrders": ("xchange/market-ask-order.json", "ccxt/fetchOrder-closed-market.json", "xchange/order-data.json"),
+    "QueryOrders": ("xchange/market-ask-order.json", "ccxt/fetchOrder-closed-market.json"),
     "TradesHistory": ("kraken-async-rs/rest-trades_history.json",),
     "TradeVolume": ("kraken-async-rs/rest-trade_volume.json",),
     "CancelOrder": ("kraken-async-rs/rest-cancel_order.json", "xchange/cancelorder-data.json"),
