@@ -7,11 +7,12 @@ Source: Kraken docs, WebSocket v2 executions: symbol, side and prices come only 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from aether.domain.inputs import FillReported, Input, OrderReported, PrivateMalformed
 from aether.domain.instruments import Side
-from aether.domain.orders import Execution, OrderReport
+from aether.domain.orders import Execution, OrderReport, OrderTerms, TriggerReport
 from aether.domain.values import Price, Qty, Symbol
 from aether.kraken.messages import ExecutionRecord, ExecutionsRead
 
@@ -26,6 +27,7 @@ class _Known:
     side: Side | None = None
     qty: Qty | None = None
     limit_price: Price | None = None
+    terms: OrderTerms | None = None
     is_margin: bool = False  # said once, in the first record: it holds for all that follow
     is_ended: bool = False
 
@@ -48,6 +50,10 @@ class OrderStates:
     def cl_ord_id(self, order_id: str) -> str | None:
         """Our id of an order, where it was ever told."""
         return self._known.get(order_id, _Known()).cl_ord_id
+
+    def symbol(self, order_id: str) -> Symbol | None:
+        """Pair of an order, where it was ever told and is ours."""
+        return self._known.get(order_id, _Known()).symbol
 
     def learn(self, order_id: str, cl_ord_id: str) -> None:
         """An answer told which order of Kraken's is which of ours."""
@@ -88,6 +94,7 @@ class OrderStates:
             side=record.side or before.side,
             qty=record.qty or before.qty,
             limit_price=record.limit_price or before.limit_price,
+            terms=record.terms if before.terms is None else _overlaid(before.terms, record.terms),
             is_margin=is_margin,
             is_ended=record.status.is_terminal or before.is_ended,
         )
@@ -109,6 +116,7 @@ class OrderStates:
             cum_qty=record.cum_qty,
             reason="margin" if known.is_margin else record.reason,
             venue_ns=record.venue_ns,
+            terms=known.terms,
         )
         return OrderReported(report, "executions")
 
@@ -118,6 +126,21 @@ class OrderStates:
         while len(self._known) > ORDERS_REMEMBERED:
             oldest, _ = self._known.popitem(last=False)
             self._live.pop(oldest, None)
+
+
+def _overlaid(before: OrderTerms, told: OrderTerms) -> OrderTerms:
+    """What was said before, but for what is said now. What was amended once stays so."""
+    trigger = told.trigger
+    if trigger is not None and before.trigger is not None:
+        trigger = TriggerReport(**_latest(before.trigger, trigger))
+    return OrderTerms(
+        **_latest(before, replace(told, trigger=trigger, is_amended=told.is_amended or before.is_amended))
+    )
+
+
+def _latest(before: OrderTerms | TriggerReport, told: OrderTerms | TriggerReport) -> dict[str, Any]:
+    names = (field.name for field in fields(before))
+    return {name: getattr(before if getattr(told, name) is None else told, name) for name in names}
 
 
 def _execution(record: ExecutionRecord, known: _Known) -> Execution | None:

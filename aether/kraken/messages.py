@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 
 from aether.domain.inputs import TradeSeen
 from aether.domain.instruments import PairStatus, Side
-from aether.domain.orders import AssetAmount, Liquidity, VenueStatus
+from aether.domain.orders import AssetAmount, Liquidity, OrderTerms, VenueStatus
 from aether.domain.values import Price, Qty, Symbol, Usd
 from aether.kraken.strict_json import Malformed
 
@@ -106,7 +106,8 @@ class ExecutionRecord:
     """One record of channel `executions`. Updates are deltas: what was not said is None, False or empty.
 
     `name` is Kraken's text for the pair; `symbol` is None where it is not ours or the record is of margin.
-    `venue_ns` is 0 where no readable time was given.
+    `venue_ns` is 0 where no readable time was given. `rate_count_milli` is Kraken's own count of the pair's limit after
+    this, in thousandths of points.
     """
 
     order_id: str
@@ -122,24 +123,63 @@ class ExecutionRecord:
     venue_ns: int
     is_margin: bool
     fill: FillRecord | None
+    terms: OrderTerms
+    rate_count_milli: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionsRead:
-    """A frame of channel `executions`; records that could not be read stand beside those that could."""
+    """A frame of channel `executions`; records that could not be read stand beside those that could.
+
+    `rate_count_milli` is the count of a pair's limit where the frame tells it, and not its records.
+    """
 
     records: tuple[ExecutionRecord, ...]
+    malformed: tuple[Malformed, ...]
+    is_snapshot: bool
+    sequence: int
+    rate_count_milli: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceRecord:
+    """One row of channel `balances`. `asset` is Kraken's own name: `BTC.F` is an asset of its own, never free cash.
+
+    `total` is not net of open orders. A snapshot tells `in_main`, what lies in the spot wallet (None where no wallet is
+    listed); an update is a ledger row of `kind`, whose `ref_id` is a trade's id where it is of a trade, and changed the
+    balance by `amount` less `fee`.
+    """
+
+    asset: str
+    total: Decimal
+    in_main: Decimal | None
+    amount: Decimal | None
+    fee: Decimal | None
+    ledger_id: str
+    ref_id: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class BalancesRead:
+    """A frame of channel `balances`; rows that could not be read stand beside those that could.
+
+    The account itself is asked over REST, which knows what open orders hold.
+    """
+
+    records: tuple[BalanceRecord, ...]
     malformed: tuple[Malformed, ...]
     is_snapshot: bool
     sequence: int
 
 
 @dataclass(frozen=True, slots=True)
-class BalancesRead:
-    """A frame of channel `balances`. The account itself is asked over REST; here only the order of frames counts."""
+class AnswerRow:
+    """One order of the answer to a batch. Empty is what was not said."""
 
-    is_snapshot: bool
-    sequence: int
+    order_id: str
+    cl_ord_id: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +187,8 @@ class Answer:
     """The answer to one of our requests, as it was said. A refusal may lack all but `error`.
 
     `success` and `time_in_ns` are None where not told; `has_result` is True also where the result could not be read.
+    `count` is how many orders were cancelled, `trigger_ns` when the dead man's switch fires (None: off, or not told),
+    and `rate_count_max` the account's limit on each pair's counter, in points.
     """
 
     method: str
@@ -160,6 +202,11 @@ class Answer:
     order_id: str
     cl_ord_id: str
     time_in_ns: int | None
+    amend_id: str = ""
+    count: int | None = None
+    trigger_ns: int | None = None
+    rate_count_max: int | None = None
+    rows: tuple[AnswerRow, ...] = ()
 
     @property
     def is_yes(self) -> bool:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 
 import aiohttp
 
 from aether.domain.errors import VenueUnavailable
 from aether.domain.inputs import Input, PrivateMalformed, PrivateStreamLive, PrivateStreamLost
 from aether.domain.spot_gate import SpotGate
-from aether.domain.values import NANOS_PER_S
+from aether.domain.values import NANOS_PER_S, Symbol
 from aether.kraken import requests
 from aether.kraken.account import read_token
 from aether.kraken.connection import LinkLost, Pinger, Send
@@ -37,6 +38,8 @@ class PrivateListener:
     """Hears of our account on one link after another, and carries requests.
 
     `token` and `is_open` are of the present link; `is_live` from its executions snapshot on. `states` outlives links.
+    `on_rate_count` is told Kraken's own count of a pair's limit, in thousandths of points, and `on_rate_count_max` the
+    account's limit in points.
     """
 
     def __init__(
@@ -55,6 +58,8 @@ class PrivateListener:
         self._connection = 0
         self._renew_why = ""
         self.put: Put = _put_nowhere
+        self.on_rate_count: Callable[[Symbol, int], None] = _count_nothing
+        self.on_rate_count_max: Callable[[int], None] = _count_nothing
         self.states = OrderStates()
         self.token = ""
         self.is_live = False
@@ -111,12 +116,17 @@ class PrivateListener:
             case ExecutionsRead() as read:
                 for told in self.states.take(read):
                     self.put(told)
+                self._pass_on_rate_counts(read)
                 self._check_sequence("executions", read.sequence, is_snapshot=read.is_snapshot)
                 if read.is_snapshot and not self.is_live:
                     self.is_live = True
                     self.put(PrivateStreamLive(self._connection))
-            case BalancesRead(is_snapshot, sequence):
-                self._check_sequence("balances", sequence, is_snapshot=is_snapshot)
+            case BalancesRead() as balances:
+                # The core takes its balances from REST, which knows what open orders hold. Here an unreadable row or a
+                # gap says that it must ask.
+                for malformed in balances.malformed:
+                    self.put(PrivateMalformed(f"{malformed.what}: {malformed.why}"))
+                self._check_sequence("balances", balances.sequence, is_snapshot=balances.is_snapshot)
             case Answer() as answer:
                 self._answer(answer)
             case Malformed(what, why):
@@ -145,6 +155,15 @@ class PrivateListener:
                 future.set_exception(ConnectionResetError(f"the private stream was lost: {why}"))
         self.put(PrivateStreamLost(why, self._rest.standing.fatal_code))
 
+    def _pass_on_rate_counts(self, read: ExecutionsRead) -> None:
+        """Each record's count, or the frame's where all its records are of one pair: no document tells which it is."""
+        symbols = [(self.states.symbol(record.order_id), record.rate_count_milli) for record in read.records]
+        if read.rate_count_milli is not None and len({symbol for symbol, _ in symbols}) == 1:
+            symbols.append((symbols[-1][0], read.rate_count_milli))
+        for symbol, milli in symbols:
+            if symbol is not None and milli is not None:
+                self.on_rate_count(symbol, milli)
+
     def _check_sequence(self, channel: str, sequence: int, *, is_snapshot: bool) -> None:
         """A first snapshot sets the count, whatever its number: no document promises that it is 1."""
         expected = self._sequences.get(channel, sequence if is_snapshot else 1)
@@ -153,6 +172,8 @@ class PrivateListener:
         self._sequences[channel] = sequence + 1
 
     def _answer(self, answer: Answer) -> None:
+        if answer.rate_count_max:
+            self.on_rate_count_max(answer.rate_count_max)
         if answer.method == "subscribe" and not answer.is_yes:
             self._rest.standing.refused(answer.error)
             raise LinkLost(f"subscribe refused: {answer.error}")
@@ -163,3 +184,7 @@ class PrivateListener:
 
 def _put_nowhere(_input: Input) -> None:
     """Before `run` nobody hears."""
+
+
+def _count_nothing(*_count: object) -> None:
+    """Until somebody wants to know."""

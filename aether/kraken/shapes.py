@@ -49,6 +49,9 @@ class HeadShape(msgspec.Struct, gc=False):
     type: str = ""
     data: Raw = ABSENT
     sequence: Whole | None = None
+    ratecount: Raw = ABSENT
+    rate_count: Raw = ABSENT
+    ratecounter: Raw = ABSENT
 
 
 class StatusShape(msgspec.Struct):
@@ -100,8 +103,22 @@ class FeeShape(msgspec.Struct):
     qty: Raw
 
 
+class TriggersShape(msgspec.Struct):
+    """The trigger of an execution's order."""
+
+    reference: str = ""
+    price: Raw = ABSENT
+    price_type: str = ""
+    actual_price: Raw = ABSENT
+    peak_price: Raw = ABSENT
+    status: str = ""
+
+
 class ExecutionShape(msgspec.Struct):
-    """One record of `executions`: nearly every field may be missing, for updates are deltas."""
+    """One record of `executions`: nearly every field may be missing, for updates are deltas.
+
+    The rate counter's name is documented nowhere: three are listened for.
+    """
 
     order_id: str
     exec_type: str
@@ -109,9 +126,20 @@ class ExecutionShape(msgspec.Struct):
     cl_ord_id: str = ""
     symbol: str = ""
     side: str = ""
+    order_type: str = ""
     order_qty: Raw = ABSENT
     limit_price: Raw = ABSENT
+    limit_price_type: str = ""
+    time_in_force: str = ""
+    post_only: bool | None = None
+    triggers: Raw = ABSENT
+    display_qty: Raw = ABSENT
+    display_qty_remain: Raw = ABSENT
+    expire_time: str = ""
     cum_qty: Raw = ABSENT
+    cum_cost: Raw = ABSENT
+    avg_price: Raw = ABSENT
+    amended: bool = False
     reason: str = ""
     timestamp: str = ""
     exec_id: str = ""
@@ -122,7 +150,41 @@ class ExecutionShape(msgspec.Struct):
     liquidity_ind: str = ""
     margin: bool | None = None
     margin_borrow: bool | None = None
+    reduce_only: bool | None = None
+    liquidated: bool | None = None
     position_status: str | None = None
+    ratecount: Raw = ABSENT
+    rate_count: Raw = ABSENT
+    ratecounter: Raw = ABSENT
+
+
+class WalletShape(msgspec.Struct):
+    """One wallet of a balance in a snapshot of `balances`."""
+
+    type: str
+    id: str
+    balance: Raw
+
+
+class BalanceShape(msgspec.Struct):
+    """One row of `balances`: an asset in a snapshot, a ledger entry in an update."""
+
+    asset: str
+    balance: Raw
+    wallets: list[WalletShape] | None = None
+    amount: Raw = ABSENT
+    fee: Raw = ABSENT
+    ledger_id: str = ""
+    ref_id: str = ""
+    type: str = ""
+
+
+class RowShape(msgspec.Struct):
+    """One order of the answer to `batch_add`."""
+
+    order_id: str = ""
+    cl_ord_id: str = ""
+    error: str = ""
 
 
 class ResultShape(msgspec.Struct):
@@ -133,6 +195,12 @@ class ResultShape(msgspec.Struct):
     depth: Whole | None = None
     order_id: str = ""
     cl_ord_id: str = ""
+    amend_id: str = ""
+    count: Whole | None = None
+    current_time: str = msgspec.field(default="", name="currentTime")
+    trigger_time: str = msgspec.field(default="", name="triggerTime")
+    maxratecount: Whole | None = None
+    orders: list[RowShape] | None = None
 
 
 class AnswerShape(msgspec.Struct):
@@ -145,6 +213,7 @@ class AnswerShape(msgspec.Struct):
     channel: str = ""
     symbol: str = ""
     result: Raw = ABSENT
+    orders_cancelled: Whole | None = None
     time_in: str = ""
 
 
@@ -158,7 +227,10 @@ INSTRUMENTS_DECODER = msgspec.json.Decoder(InstrumentsShape)
 NAMED_DECODER = msgspec.json.Decoder(NamedShape)
 PAIR_DECODER = msgspec.json.Decoder(PairShape)
 EXECUTION_DECODER = msgspec.json.Decoder(ExecutionShape)
+TRIGGERS_DECODER = msgspec.json.Decoder(TriggersShape)
+BALANCE_DECODER = msgspec.json.Decoder(BalanceShape)
 RESULT_DECODER = msgspec.json.Decoder(ResultShape)
+RESULT_ROWS_DECODER = msgspec.json.Decoder(list[RowShape])
 ANSWER_DECODER = msgspec.json.Decoder(AnswerShape)
 
 

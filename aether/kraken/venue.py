@@ -45,7 +45,7 @@ from aether.kraken.listings import AssetNames, load_asset_names
 from aether.kraken.messages import Answer
 from aether.kraken.order_counters import OrderCounters
 from aether.kraken.private_stream import PrivateListener, StreamGone
-from aether.kraken.rate_limit import TierLimits
+from aether.kraken.rate_limit import TierLimits, limits_of_max
 from aether.kraken.refusals import Refusal, RefusalClass
 from aether.kraken.rest import RestClient
 from aether.kraken.strict_json import Unreadable
@@ -84,6 +84,8 @@ class KrakenVenue:
         self._counters = OrderCounters(limits)
         self._req_ids = itertools.count(1)
         self._stream = PrivateListener(rest, gate, clock, self._req_ids, answer_s)
+        self._stream.on_rate_count = self._adopt_count
+        self._stream.on_rate_count_max = lambda points: self._counters.set_limits(limits_of_max(points))
         self._names: AssetNames | None = None
 
     async def run(self, put: Put) -> None:
@@ -131,6 +133,9 @@ class KrakenVenue:
             self._counters.answered(cancel.cl_ord_id, self._clock.monotonic_ns())
         self._heed(answer.error)
         return CancelAnswered(cancel.cl_ord_id, done=answer.is_yes, text=answer.error)
+
+    def _adopt_count(self, symbol: Symbol, milli: int) -> None:
+        self._counters.adopt(symbol, milli, self._clock.monotonic_ns())
 
     def _pass_on(self, put: Put, told: Input) -> None:
         """Hand an input on; what ended takes no place among the open orders, and needs no cancel."""

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from decimal import Decimal
 
 from msgspec import Raw
 
 from aether.domain.inputs import TradeSeen
-from aether.domain.instruments import PairStatus, Side
-from aether.domain.orders import AssetAmount, Liquidity, VenueStatus
+from aether.domain.instruments import PairStatus
 from aether.domain.values import Price, Qty, Symbol, Usd
 from aether.kraken.messages import (
-    Answer,
     BalancesRead,
     BookMessage,
     BooksRead,
-    ExecutionRecord,
     ExecutionsRead,
-    FillRecord,
     Heartbeat,
     Message,
     PairRules,
@@ -32,8 +27,10 @@ from aether.kraken.messages import (
     TradesRead,
     Unspoken,
 )
+from aether.kraken.private_wire import rate_count_milli, read_answer, read_balance, read_execution, side_of
 from aether.kraken.shapes import (
     ANSWER_DECODER,
+    BALANCE_DECODER,
     BOOK_FRAME_DECODER,
     BOOKS_DECODER,
     EXECUTION_DECODER,
@@ -41,16 +38,12 @@ from aether.kraken.shapes import (
     INSTRUMENTS_DECODER,
     NAMED_DECODER,
     PAIR_DECODER,
-    RESULT_DECODER,
     ROWS_DECODER,
     STATUSES_DECODER,
     TRADE_DECODER,
-    AnswerShape,
     BookShape,
-    ExecutionShape,
     HeadShape,
     PairShape,
-    ResultShape,
     TradeShape,
     is_there,
 )
@@ -61,7 +54,6 @@ from aether.kraken.strict_json import (
     check,
     check_bounds,
     decode,
-    exact,
     not_negative,
     positive,
     printable,
@@ -77,22 +69,6 @@ _BOOK_PREFIX = b'{"channel":"book"'
 _QUOTES_PLAIN = 20
 _QUOTES_WITH_TIMESTAMP = 24
 _QUOTES_OF_LEVEL = 4
-
-# The ten that the channel's page lists (Kraken docs, WebSocket v2 executions). The life-cycle guide adds `liquidated`.
-_EXEC_TYPES = frozenset(
-    {
-        "pending_new",
-        "new",
-        "trade",
-        "filled",
-        "canceled",
-        "expired",
-        "amended",
-        "restated",
-        "status",
-        "iceberg_refill",
-    }
-)
 
 
 class Reader:
@@ -137,7 +113,7 @@ class Reader:
 
     def _dispatch(self, head: HeadShape, frame: bytes) -> Message:
         if head.method:
-            return _answer(decode(ANSWER_DECODER, frame))
+            return read_answer(decode(ANSWER_DECODER, frame))
         match head.channel:
             case "heartbeat":
                 return Heartbeat()
@@ -152,8 +128,7 @@ class Reader:
             case "executions":
                 return self._executions(head)
             case "balances":
-                decode(ROWS_DECODER, _data(head))
-                return BalancesRead(_is_snapshot(head.type), _sequence(head))
+                return self._balances(head)
             case _:
                 self.counts["unspoken"] += 1
                 return Unspoken(printable(head.channel or "neither channel nor method"))
@@ -188,7 +163,7 @@ class Reader:
         if symbol is None:
             self.counts["unadmitted"] += 1
             return None
-        side = _side(row.side)
+        side = side_of(row.side)
         if side is None:
             raise Unreadable(f"side: {printable(row.side)!r}")
         price, qty = Price(positive(row.price, "price")), Qty(positive(row.qty, "qty"))
@@ -212,31 +187,23 @@ class Reader:
         records, malformed = [], []
         for row in decode(ROWS_DECODER, _data(head)):
             try:
-                records.append(self._execution(decode(EXECUTION_DECODER, row)))
+                records.append(read_execution(decode(EXECUTION_DECODER, row), self._admit))
             except Unreadable as error:
                 self.counts["malformed"] += 1
                 malformed.append(Malformed("executions", str(error)))
-        return ExecutionsRead(tuple(records), tuple(malformed), _is_snapshot(head.type), sequence)
+        count = rate_count_milli(head.ratecount, head.rate_count, head.ratecounter)
+        return ExecutionsRead(tuple(records), tuple(malformed), _is_snapshot(head.type), sequence, count)
 
-    def _execution(self, row: ExecutionShape) -> ExecutionRecord:
-        if not row.order_id:
-            raise Unreadable("order_id is empty")
-        is_margin = bool(row.margin or row.margin_borrow or row.position_status)
-        return ExecutionRecord(
-            order_id=row.order_id,
-            cl_ord_id=row.cl_ord_id or None,
-            name=row.symbol,
-            symbol=self._admit(row.symbol) if row.symbol and not is_margin else None,
-            side=_side(row.side),
-            status=_order_status(row),
-            qty=_qty(row.order_qty, "order_qty"),
-            limit_price=_limit_price(row.limit_price),
-            cum_qty=_qty(row.cum_qty, "cum_qty"),
-            reason=printable(row.reason),
-            venue_ns=_time_or_zero(row.timestamp),
-            is_margin=is_margin,
-            fill=_fill(row) if row.exec_type == "trade" else None,
-        )
+    def _balances(self, head: HeadShape) -> BalancesRead:
+        sequence = _sequence(head)
+        records, malformed = [], []
+        for row in decode(ROWS_DECODER, _data(head)):
+            try:
+                records.append(read_balance(decode(BALANCE_DECODER, row)))
+            except Unreadable as error:
+                self.counts["malformed"] += 1
+                malformed.append(Malformed("balances", str(error)))
+        return BalancesRead(tuple(records), tuple(malformed), _is_snapshot(head.type), sequence)
 
 
 def _is_lean(book: BookShape, quotes: int) -> bool:
@@ -271,10 +238,6 @@ def _status(data: Raw) -> SystemStatus:
     return SystemStatus(printable(statuses[-1].system))
 
 
-def _side(word: str) -> Side | None:
-    return Side(word) if word in ("buy", "sell") else None
-
-
 def _pair(symbol: Symbol, row: PairShape) -> PairRules:
     decimals = (row.price_precision, row.qty_precision, row.cost_precision)
     if not all(0 <= count <= DECIMALS_MAX for count in decimals):
@@ -293,65 +256,4 @@ def _pair(symbol: Symbol, row: PairShape) -> PairRules:
         cost_decimals=row.cost_precision,
         qty_min=Qty(not_negative(row.qty_min, "qty_min")),
         cost_min=Usd(not_negative(row.cost_min, "cost_min")),
-    )
-
-
-def _order_status(row: ExecutionShape) -> VenueStatus:
-    """Status of the order after this record; UNKNOWN where either word is new, so that the order is asked for."""
-    if row.exec_type not in _EXEC_TYPES:
-        return VenueStatus.UNKNOWN
-    try:
-        return VenueStatus(row.order_status or row.exec_type)
-    except ValueError:
-        return VenueStatus.UNKNOWN
-
-
-def _qty(token: Raw, name: str) -> Qty | None:
-    return Qty(not_negative(token, name)) if is_there(token) else None
-
-
-def _limit_price(token: Raw) -> Price | None:
-    price = not_negative(token, "limit_price") if is_there(token) else Decimal(0)
-    return Price(price) if price else None  # a market order says 0 or nothing
-
-
-def _time_or_zero(text: str) -> int:
-    """A fill without a readable time is still our money: its time is then 0, and used for nothing."""
-    try:
-        return rfc3339_to_nanos(text, "timestamp")
-    except Unreadable:
-        return 0
-
-
-def _fill(row: ExecutionShape) -> FillRecord:
-    money = (row.last_qty, row.last_price, row.cost)
-    if not row.exec_id or not all(is_there(token) for token in money) or row.fees is None:
-        raise Unreadable("a trade lacks one of exec_id, last_qty, last_price, cost, fees")
-    return FillRecord(
-        exec_id=row.exec_id,
-        qty=Qty(positive(row.last_qty, "last_qty")),
-        price=Price(positive(row.last_price, "last_price")),
-        cost=Usd(not_negative(row.cost, "cost")),
-        fees=tuple(AssetAmount(fee.asset, exact(fee.qty, "fees.qty")) for fee in row.fees),
-        liquidity=Liquidity.MAKER if row.liquidity_ind == "m" else Liquidity.TAKER,
-    )
-
-
-def _answer(row: AnswerShape) -> Answer:
-    try:
-        result = decode(RESULT_DECODER, row.result) if is_there(row.result) else ResultShape()
-    except Unreadable:
-        result = ResultShape()  # an answer without a readable result proves nothing, and names nothing
-    return Answer(
-        method=row.method,
-        req_id=row.req_id,
-        success=row.success,
-        error=printable(row.error),
-        has_result=is_there(row.result),
-        channel=result.channel or row.channel,
-        name=result.symbol or row.symbol,
-        depth=result.depth,
-        order_id=result.order_id,
-        cl_ord_id=result.cl_ord_id,
-        time_in_ns=_time_or_zero(row.time_in) or None,
     )

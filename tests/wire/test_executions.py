@@ -6,7 +6,7 @@ import pytest
 
 from aether.domain.inputs import FillReported, OrderReported, PrivateMalformed
 from aether.domain.instruments import Side
-from aether.domain.orders import VenueStatus
+from aether.domain.orders import OrderType, VenueStatus
 from aether.domain.spot_gate import recall
 from aether.domain.values import Price, Qty
 from aether.kraken import executions
@@ -40,6 +40,50 @@ def test_a_delta_is_filled_up_with_what_was_said_before() -> None:
     assert (report.cl_ord_id, report.name, report.symbol) == ("a1-1-42", "BTC/USD", "BTC/USD")
     assert (report.side, report.qty, report.limit_price) == (Side.BUY, Qty(Decimal(1)), Price(Decimal(100)))
     assert (report.status, report.cum_qty, told.source) == (VenueStatus.NEW, None, "executions")
+
+
+def test_a25_an_amend_or_a_restatement_changes_what_was_said_and_keeps_the_rest() -> None:
+    states = OrderStates()
+    trigger = '"triggers":{"reference":"last","price":90.0,"price_type":"static","status":"untriggered"}'
+    states.take(read(FULL + ',"order_type":"stop-loss-limit","time_in_force":"GTC",' + trigger))
+
+    (amended,) = states.take(
+        read('"order_id":"O1","exec_type":"amended","order_status":"new","order_qty":0.5,"amended":true')
+    )
+    (restated,) = states.take(
+        read('"order_id":"O1","exec_type":"restated","order_status":"new","limit_price":99.0,"reason":"dust"')
+    )
+    (woken,) = states.take(
+        read('"order_id":"O1","exec_type":"status","order_status":"new","triggers":{"status":"triggered"}')
+    )
+
+    assert all(isinstance(told, OrderReported) for told in (amended, restated, woken))
+    reports = [told.report for told in (amended, restated, woken) if isinstance(told, OrderReported)]
+    assert [(report.qty, report.limit_price) for report in reports] == [
+        (Qty(Decimal("0.5")), Price(Decimal(100))),
+        (Qty(Decimal("0.5")), Price(Decimal(99))),
+        (Qty(Decimal("0.5")), Price(Decimal(99))),
+    ]
+    assert [report.terms.order_type for report in reports if report.terms] == [OrderType.STOP_LOSS_LIMIT] * 3
+    assert [report.terms.is_amended for report in reports if report.terms] == [True] * 3
+    triggers = [report.terms.trigger for report in reports if report.terms]
+    assert [told and (told.price, told.is_triggered) for told in triggers] == [
+        (Decimal("90.0"), False),
+        (Decimal("90.0"), False),
+        (Decimal("90.0"), True),
+    ]
+
+
+def test_a10_a11_a_fill_told_twice_and_in_a_snapshot_keeps_one_id() -> None:
+    """Fills are counted by it further in: what matters here is that it is the same each time."""
+    states = OrderStates()
+    trade = f'"order_id":"O1","exec_type":"trade","order_status":"filled","symbol":"BTC/USD","side":"buy",{FILL}'
+
+    told = [*states.take(read(trade)), *states.take(read(trade)), *states.take(read(trade, kind="snapshot"))]
+
+    fills = [each for each in told if isinstance(each, FillReported)]
+    assert [each.execution.exec_id for each in fills] == ["T1"] * 3
+    assert [each.source for each in fills] == ["executions", "executions", "snapshot"]
 
 
 def test_a_trade_is_a_fill_and_then_the_order_s_state() -> None:
@@ -98,7 +142,7 @@ def test_a_fill_without_a_side_that_nobody_knows_is_malformed() -> None:
     assert isinstance(told, PrivateMalformed)
 
 
-def test_a_late_fill_of_an_ended_order_still_knows_whose_it_is() -> None:
+def test_a16_a_late_fill_of_a_cancelled_order_still_knows_whose_it_is() -> None:
     states = OrderStates()
     states.take(read(FULL))
     states.take(read('"order_id":"O1","exec_type":"canceled","order_status":"canceled"'))
@@ -122,7 +166,7 @@ def test_live_orders_are_those_that_this_connection_showed_and_that_did_not_end(
     assert states.cl_ord_id("O2") == "a1-1-43"
 
 
-def test_an_answer_teaches_which_order_is_which() -> None:
+def test_a06_a07_an_answer_after_the_fill_teaches_which_order_is_which() -> None:
     states = OrderStates()
     states.learn("O1", "a1-1-42")
 

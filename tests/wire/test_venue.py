@@ -338,6 +338,29 @@ async def test_a_fill_before_its_answer_and_one_after_are_both_told(
     assert len(heard.of(OrderReported)) == 2
 
 
+async def test_kraken_s_count_of_a_limit_holds_orders_back(live: ToyAccount, venue: KrakenVenue, toy: Any) -> None:
+    await venue.submit(ORDER)
+    await toy.say(
+        '{"channel":"executions","type":"update","data":[{"order_id":"O1","exec_type":"pending_new","side":"buy",'
+        '"symbol":"BTC/USD","ratecount":171}],"sequence":2}'
+    )
+    outcome: Any = SubmitAccepted("", "")
+    for number in range(200):  # until the frame is heard
+        outcome = await venue.submit(dataclasses.replace(ORDER, cl_ord_id=f"b{number}"))
+        if isinstance(outcome, SubmitRefused):
+            break
+
+    assert outcome.code == "venue_counter"
+    assert len(orders_sent(toy)) < 20, "171 of 180 points are in use"
+
+
+async def test_a_balance_that_cannot_be_read_asks_for_the_account(live: ToyAccount, toy: Any, heard: Any) -> None:
+    await toy.say('{"channel":"balances","type":"update","data":[{"asset":"USD"}],"sequence":2}')
+
+    assert "balances" in (await heard.wait_for(PrivateMalformed)).why
+    assert heard.of(PrivateStreamLost) == []
+
+
 @pytest.mark.parametrize("sequence", [1, 3, 99])
 async def test_a_gap_or_a_repeat_ends_the_stream_but_loses_no_fill(
     sequence: int, live: ToyAccount, toy: Any, heard: Any
