@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from aether.domain.values import MONEY
 from aether.sim.fees import VOLUME_WINDOW_NS
-from aether.sim.records import LedgerEntry, Order, OrderStatus, Trade
+from aether.sim.records import LIMIT_KINDS, AmendRecord, LedgerEntry, Order, OrderStatus, TakerKind, Trade
 
 _ZERO = Decimal(0)
 
@@ -27,7 +27,12 @@ def cl_ord_id_key(text: str) -> str:
 
 @dataclass(slots=True)
 class WorkingOrder:
-    """An order that the exchange works on: its picture, what is left in lots, what is held for it, and its rates."""
+    """An order that the exchange works on: its picture, what is left in lots, what is held for it, and its rates.
+
+    `ticks` is its limit; of a market order its protection price, or while it waits the price that its hold is counted
+    at. `shown_lots` of it stand in the book; an iceberg shows at most `display_lots`, any other order all. While
+    `is_waiting`, for its time or for its `trigger_ticks`, it stands in no book.
+    """
 
     owner: Account
     order: Order
@@ -37,16 +42,30 @@ class WorkingOrder:
     maker_percent: Decimal
     hold_asset: str
     hold: Decimal = _ZERO
+    display_lots: int = 0
+    shown_lots: int = 0
+    trigger_ticks: int = 0
+    peak_ticks: int = 0
+    is_waiting: bool = False
 
     @property
     def order_id(self) -> str:
         """Kraken's id of the order."""
         return self.order.order_id
 
+    @property
+    def executes_as(self) -> TakerKind:
+        """How it trades once it is live."""
+        return "limit" if self.order.order_type in LIMIT_KINDS else "market"
+
     def become(self, status: OrderStatus) -> Order:
         """Take another status; the new picture."""
         self.order = replace(self.order, status=status)
         return self.order
+
+    def next_shown(self) -> int:
+        """How many lots it may stand with in the book."""
+        return min(self.display_lots, self.lots_left) if self.display_lots else self.lots_left
 
     def count(self, trade: Trade) -> Order:
         """Add one fill to the totals; the new picture."""
@@ -74,11 +93,13 @@ class Account:
         "_by_cl_ord_id",
         "_volume",
         "_volume_parts",
+        "amends",
         "closed",
         "held",
         "ledger",
         "name",
         "open",
+        "open_in_pair",
         "orders",
         "totals",
         "trades",
@@ -89,7 +110,9 @@ class Account:
         self.totals: dict[str, Decimal] = {}
         self.held: dict[str, Decimal] = {}
         self.open: dict[str, WorkingOrder] = {}
+        self.open_in_pair: Counter[str] = Counter()
         self.orders: dict[str, Order] = {}  # closed ones only, by order id
+        self.amends: dict[str, list[AmendRecord]] = {}  # of orders that were changed, by order id
         self.closed: list[Order] = []
         self.trades: list[Trade] = []
         self.ledger: list[LedgerEntry] = []
@@ -122,6 +145,7 @@ class Account:
     def admit(self, working: WorkingOrder) -> None:
         """Count an order among the open ones."""
         self.open[working.order_id] = working
+        self.open_in_pair[working.order.pair] += 1
         if working.order.cl_ord_id is not None:
             self._by_cl_ord_id[cl_ord_id_key(working.order.cl_ord_id)] = working.order_id
 
@@ -129,6 +153,7 @@ class Account:
         """Count a closed order among the closed ones and free what it held."""
         self.set_hold(working, _ZERO)
         del self.open[working.order_id]
+        self.open_in_pair[working.order.pair] -= 1
         self.orders[working.order_id] = working.order
         self.closed.append(working.order)
 

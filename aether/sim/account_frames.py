@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from aether.domain.values import ZERO
@@ -23,13 +23,15 @@ def execution(event: OrderEvent, rules: PairRules) -> Data:
         return trade_row(event.trade, order.status, order.userref, rules) | _totals(order, rules)
     row: Data = {
         "timestamp": rfc3339(event.at_ns),
-        "order_status": event.exec_type,
+        "order_status": order.status,
         "exec_type": event.exec_type,
         "order_userref": order.userref or 0,
         "order_id": order.order_id,
     }
     if event.exec_type == "new":
         return row | _named(order.cl_ord_id) | ({"post_only": True} if order.post_only else {})
+    if event.exec_type in _CHANGES:
+        return row | _named(order.cl_ord_id) | _CHANGES[event.exec_type](order, rules)
     row |= _totals(order, rules) | {"fee_usd_equiv": number(order.cum_fee, rules.cost_decimals)}
     return (
         row
@@ -50,20 +52,20 @@ def whole_order(order: Order, rules: PairRules, exec_type: str, status: str, at_
         "side": order.side,
         "order_type": order.order_type,
         "order_userref": order.userref or 0,
-        "stop_price": number(ZERO, rules.price_decimals),
+        "stop_price": number(order.trigger.actual_price if order.trigger else ZERO, rules.price_decimals),
         "order_status": status,
         "fee_usd_equiv": number(order.cum_fee, rules.cost_decimals),
-        "fee_ccy_pref": "fciq",
+        "fee_ccy_pref": "fcib" if order.fee_in_base else "fciq",
         "timestamp": rfc3339(at_ns),
     }
-    if order.limit_price is not None:
-        row |= {"limit_price_type": "static", "limit_price": number(order.limit_price, rules.price_decimals)}
-    return row | _named(order.cl_ord_id) | ({"post_only": True} if order.post_only else {})
+    row |= _limit(order, rules) | _triggers(order, rules) | _named(order.cl_ord_id)
+    return row | ({"post_only": True} if order.post_only else {}) | _rare(order, rules)
 
 
 def open_order(order: Order, rules: PairRules) -> Data:
     """A row of the orders snapshot: the whole order with what is filled of it."""
-    return whole_order(order, rules, "new", order.status, order.opened_ns) | _totals(order, rules)
+    exec_type = "pending_new" if order.status == "pending_new" else "new"
+    return whole_order(order, rules, exec_type, order.status, order.opened_ns) | _totals(order, rules)
 
 
 def trade_row(trade: Trade, status: str, userref: int | None, rules: PairRules) -> Data:
@@ -127,3 +129,70 @@ def _totals(order: Order, rules: PairRules) -> Data:
 
 def _named(cl_ord_id: str | None) -> Data:
     return {} if cl_ord_id is None else {"cl_ord_id": cl_ord_id}
+
+
+def _limit(order: Order, rules: PairRules) -> Data:
+    if order.limit_price is None:
+        return {}
+    # An offset from a trailing trigger is told as asked until the order goes to market with a price of its own.
+    is_offset = order.limit_asked is not None and not (order.trigger and order.trigger.is_triggered)
+    price = order.limit_asked if is_offset and order.limit_asked is not None else order.limit_price
+    price_type = order.limit_price_type if is_offset else "static"
+    return {"limit_price_type": price_type, "limit_price": number(price, rules.price_decimals)}
+
+
+def _triggers(order: Order, rules: PairRules) -> Data:
+    trigger = order.trigger
+    if trigger is None:
+        return {}
+    triggers: Data = {
+        "reference": trigger.reference,
+        "price": number(trigger.price, rules.price_decimals if trigger.price_type != "pct" else 4),
+        "price_type": trigger.price_type,
+        "actual_price": number(trigger.actual_price, rules.price_decimals),
+        "status": "triggered" if trigger.is_triggered else "untriggered",
+    }
+    if trigger.peak_price is not None:
+        triggers["peak_price"] = number(trigger.peak_price, rules.price_decimals)
+    if trigger.last_price is not None:
+        triggers["last_price"] = number(trigger.last_price, rules.price_decimals)
+    if trigger.at_ns is not None:
+        triggers["timestamp"] = rfc3339(trigger.at_ns)
+    return {"triggers": triggers}
+
+
+def _rare(order: Order, rules: PairRules) -> Data:
+    row: Data = {"amended": True} if order.is_amended else {}
+    if order.display_qty is not None:
+        row["display_qty"] = number(order.display_qty, rules.qty_decimals)
+        row |= _shown(order, rules)
+    if order.cash_qty is not None:
+        row["cash_order_qty"] = number(order.cash_qty, rules.cost_decimals)
+    if order.starts_ns is not None:
+        row["effective_time"] = rfc3339(order.starts_ns)
+    if order.expires_ns is not None:
+        row["expire_time"] = rfc3339(order.expires_ns)
+    return row
+
+
+def _shown(order: Order, rules: PairRules) -> Data:
+    return {} if order.shown_qty is None else {"display_qty_remain": number(order.shown_qty, rules.qty_decimals)}
+
+
+def _status_changed(order: Order, rules: PairRules) -> Data:
+    return _triggers(order, rules) | _limit(order, rules)
+
+
+def _amended(order: Order, rules: PairRules) -> Data:
+    row: Data = {"cum_qty": number(order.cum_qty, rules.qty_decimals), "reason": order.reason, "amended": True}
+    row |= {"order_qty": number(order.qty, rules.qty_decimals)} | _limit(order, rules) | _triggers(order, rules)
+    return row | _rare(order, rules)
+
+
+# What the records say, beside names and statuses, that tell of a change of an order which stays live.
+_CHANGES: Mapping[str, Callable[[Order, PairRules], Data]] = {
+    "amended": _amended,
+    "restated": _amended,
+    "status": _status_changed,
+    "iceberg_refill": _shown,
+}

@@ -50,7 +50,10 @@ class Clearing:
         working.owner.set_hold(working, hold_of(market, working))
         working.owner.admit(working)
         self.tell(working, "pending_new")
-        working.become("new")
+
+    def hold_anew(self, market: PairMarket, working: WorkingOrder) -> None:
+        """Hold what the order needs as it is now."""
+        working.owner.set_hold(working, hold_of(market, working))
 
     def fill(
         self, market: PairMarket, working: WorkingOrder, public: PublicTrade, liquidity: Literal["m", "t"]
@@ -60,7 +63,7 @@ class Clearing:
         lots = market.lots(public.qty)
         assert lots is not None
         working.lots_left -= lots
-        owner.set_hold(working, hold_of(market, working))
+        self.hold_anew(market, working)
         trade = self._priced(market, working, public, liquidity)
         working.count(trade)
         owner.add_trade(trade)
@@ -71,7 +74,7 @@ class Clearing:
         if not working.lots_left:
             self.close(working, "filled", "")
 
-    def close(self, working: WorkingOrder, status: Literal["filled", "canceled"], reason: str) -> None:
+    def close(self, working: WorkingOrder, status: Literal["filled", "canceled", "expired"], reason: str) -> None:
         """End an order, free what it held, and report it."""
         working.close(status, reason, self.now_ns)
         working.owner.dismiss(working)
@@ -116,19 +119,24 @@ class Clearing:
 
 
 def check_funds(market: PairMarket, working: WorkingOrder) -> None:
-    """Raise ExchangeRefusal where the account has not enough free for the order as it is."""
+    """Raise ExchangeRefusal where the account has not enough free, or held for this order, for it as it is."""
     needed = hold_of(market, working)
-    if working.order.order_type == "market" and working.order.side == "buy":
+    if is_market_buy(working) and not working.is_waiting:
         needed = market.most_for(working.lots_left, working.ticks, working.taker_percent)
-    if needed > working.owner.free(working.hold_asset):
+    if needed > MONEY.add(working.owner.free(working.hold_asset), working.hold):
         raise ExchangeRefusal("EOrder:Insufficient funds")
 
 
+def is_market_buy(working: WorkingOrder) -> bool:
+    """It buys at whatever the book asks, so no limit tells what it may cost."""
+    return working.order.side == "buy" and working.executes_as == "market"
+
+
 def hold_of(market: PairMarket, working: WorkingOrder) -> Decimal:
-    """What the rest of an order holds. A market buy never rests, so it holds nothing."""
+    """What the rest of an order holds. A market buy holds nothing once it is live, for it never rests."""
     if working.order.side == "sell":
         return market.qty(working.lots_left)
-    if working.order.order_type == "market":
+    if is_market_buy(working) and not working.is_waiting:
         return _ZERO
     price, qty = market.price(working.ticks), market.qty(working.lots_left)
     return most_of(price, qty, working.taker_percent, market.rules.cost_decimals)

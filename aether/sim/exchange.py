@@ -7,32 +7,37 @@ client, and said here:
   fee is computed per fill and rounded up. An order keeps the rates of its acceptance. Where the account holds less than
   the last unit of a rounded-up fee (0.00001 USD), the fee is what is left: a balance never goes below zero.
 * An open buy holds its cost at the limit plus the taker fee, an open sell its coins (Kraken, Exchange Trading Rules).
-* An order that would trade with its own account's resting order loses its rest; the resting one stays ("Cannot trade
-  with self", Kraken support, Self trading prevention).
+* Of an order and its own account's resting one that it would trade with, one or both end with "Cannot trade with
+  self", as the arriving order says; by default its own rest does (Kraken support, Self trading prevention).
+* A waiting order holds as an open one does, a market order at its trigger; one that its account cannot pay when it is
+  set off is cancelled. A trigger that the last trade has reached already acts at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from itertools import islice
 from types import MappingProxyType
+from typing import Literal
 
 from aether.domain.values import NANOS_PER_S
 from aether.sim.account import Account, WorkingOrder
 from aether.sim.admission import Admitted, admit, check_status
 from aether.sim.clearing import Clearing, check_funds
 from aether.sim.fees import KRAKEN_FEES, FeeSchedule
+from aether.sim.matching import Matcher, Taking
 from aether.sim.order_book import CROWD
 from aether.sim.pair_market import PairMarket
 from aether.sim.records import (
+    LIMIT_KINDS,
     SYSTEM_STATUSES,
+    TRAILING_KINDS,
     Book,
     BookSide,
     Event,
     ExchangeRefusal,
-    Kind,
     LedgerEntry,
     LedgerEvent,
     LevelChanged,
@@ -44,7 +49,9 @@ from aether.sim.records import (
     PublicTrade,
     StatusEvent,
     Trade,
+    Trigger,
 )
+from aether.sim.timetable import Timetable
 
 __all__ = [
     "Book",
@@ -67,14 +74,8 @@ __all__ = [
 _ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Taking:
-    """A move against the facing side: up to a limit, for an account's order or, where there is none, for the crowd."""
-
-    side: OrderSide
-    order_type: Kind
-    limit_ticks: int
-    working: WorkingOrder | None = None
+# Kraken docs, Spot Trading Limits: open orders per pair of an account on the highest tier (60 and 80 on the others).
+OPEN_ORDERS_MAX = 225
 
 
 class Exchange:
@@ -84,13 +85,23 @@ class Exchange:
     latest, so that the exchange's own stamps never go backwards. Timers due by then act first.
     """
 
-    def __init__(self, pairs: Iterable[PairRules], *, seed: int, fee_schedule: FeeSchedule = KRAKEN_FEES) -> None:
-        """`seed` draws the ids of orders, executions and ledger rows."""
+    def __init__(
+        self,
+        pairs: Iterable[PairRules],
+        *,
+        seed: int,
+        fee_schedule: FeeSchedule = KRAKEN_FEES,
+        open_orders_max: int = OPEN_ORDERS_MAX,
+    ) -> None:
+        """`seed` draws the ids of orders, executions and ledger rows; `open_orders_max` is per account and pair."""
         self.fee_schedule = fee_schedule
+        self._open_orders_max = open_orders_max
         self._clearing = Clearing(seed)
+        self._matcher = Matcher(self._clearing)
+        self._timetable = Timetable()
+        self._late: list[WorkingOrder] = []  # their start came while their market was shut
         self._markets = {rules.name: PairMarket(rules, self._clearing.events.append) for rules in pairs}
         self._accounts: dict[str, Account] = {}
-        self._resting: dict[str, WorkingOrder] = {}
         self._dead_men: dict[str, int] = {}
         self._system_status = "online"
 
@@ -128,20 +139,24 @@ class Exchange:
         """Check, match and rest an order; its picture after that. Raises ExchangeRefusal, and then nothing happened."""
         self.advance(now_ns)
         market, working = self._admitted(account, new)
-        working.order = replace(working.order, order_id=self._clearing.new_id("O"))
+        return self._place(market, working)
+
+    def _place(self, market: PairMarket, working: WorkingOrder) -> Order:
+        working.order = order = replace(working.order, order_id=self._clearing.new_id("O"))
         self._clearing.accept(market, working)
-        if new.post_only and market.book.facing(new.side).crosses(working.ticks):
-            self._clearing.close(working, "canceled", "Post only order")
-            return working.order
-        self._clearing.tell(working, "new")
-        self._match_and_rest(market, working)
-        market.tell_levels(self._clearing.now_ns)
+        if order.expires_ns is not None:
+            self._timetable.add(order.expires_ns, "expire", working)
+        if order.starts_ns is not None:
+            self._timetable.add(order.starts_ns, "start", working)
+        else:
+            self._matcher.go_live(market, working)
+            self._settle(market)
         return working.order
 
-    def check_order(self, account: str, new: NewOrder, now_ns: int) -> None:
-        """Raise the ExchangeRefusal that this order would meet now. Nothing else happens: Kraken's `validate`."""
+    def check_order(self, account: str, new: NewOrder, now_ns: int) -> Order:
+        """The order as it would enter, without an id; nothing happens: Kraken's `validate`. Raises ExchangeRefusal."""
         self.advance(now_ns)
-        self._admitted(account, new)
+        return self._admitted(account, new)[1].order
 
     def cancel_order(self, account: str, order_id: str, now_ns: int) -> Order:
         """Cancel an open order. Raises ExchangeRefusal (`EOrder:Unknown order` for one that is not open)."""
@@ -153,7 +168,7 @@ class Exchange:
             raise ExchangeRefusal("EOrder:Unknown order")
         if self._markets[working.order.pair].rules.status == "maintenance":
             raise ExchangeRefusal("EService:Unavailable")
-        self._cancel(working, "User requested")
+        self._end(working, "canceled", "User requested")
         return working.order
 
     def cancel_all(self, account: str, now_ns: int) -> int:
@@ -276,9 +291,9 @@ class Exchange:
         facing = market.book.facing(taking.side)
         if lots and facing.crosses(ticks):
             market.withdraw_crowd(facing, ticks, also_at_limit=True)
-            lots = self._take(market, taking, lots)
+            lots, _ = self._matcher.take(market, taking, lots)
         market.set_crowd(market.book.half(side), ticks, lots)
-        market.tell_levels(self._clearing.now_ns)
+        self._settle(market)
 
     def crowd_levels(self, pair: str, side: BookSide) -> list[tuple[int, int]]:
         """The crowd's own levels as `(ticks, lots)`, best first."""
@@ -298,23 +313,27 @@ class Exchange:
             return
         ticks, lots = market.on_grid(price, qty)
         market.withdraw_crowd(market.book.facing(side), ticks, also_at_limit=False)
-        missing = self._take(market, Taking(side, "limit", ticks), lots)
+        missing, _ = self._matcher.take(market, Taking(side, "limit", ticks), lots)
         if missing:
             market.record_trade(side, ticks, missing, "limit", self._clearing.now_ns)
-        market.tell_levels(self._clearing.now_ns)
+        self._settle(market)
 
     # --- time ---------------------------------------------------------------------------------------------------
 
     def advance(self, now_ns: int) -> None:
-        """Let time pass: dead-man timers that are due act at their own times, or when maintenance is over."""
-        while self._dead_men and self._system_status != "maintenance":
-            trigger_ns, account = min((at_ns, name) for name, at_ns in self._dead_men.items())
-            if trigger_ns > now_ns:
+        """Let time pass: what is due by then happens at its own time, or when maintenance is over.
+
+        Orders begin and expire, and dead man's switches act.
+        """
+        while self._system_status != "maintenance":
+            due_ns = self._next_due_ns()
+            if due_ns is None or due_ns > now_ns:
                 break
-            self._clearing.now_ns = max(self._clearing.now_ns, trigger_ns)
-            del self._dead_men[account]
-            self._cancel_all(self._accounts[account], "Cancel all orders after timeout")
+            self._clearing.now_ns = max(self._clearing.now_ns, due_ns)
+            self._do_due(due_ns)
         self._clearing.now_ns = max(self._clearing.now_ns, now_ns)
+        if self._late:
+            self._start_late()
 
     def drain(self) -> list[Event]:
         """All events since the last call, in the order in which they happened. Whoever runs the exchange calls this."""
@@ -333,6 +352,8 @@ class Exchange:
         check_status(self._system_status, market.rules.status, new)
         admitted = admit(market, new, self._clearing.now_ns)
         self._refuse_duplicate(owner, new)
+        if owner.open_in_pair[new.pair] >= self._open_orders_max:
+            raise ExchangeRefusal("EOrder:Orders limit exceeded")
         working = self._working(owner, market, new, admitted)
         check_funds(market, working)
         return market, working
@@ -347,6 +368,9 @@ class Exchange:
             raise ExchangeRefusal("EService:Unavailable")
 
     def _working(self, owner: Account, market: PairMarket, new: NewOrder, admitted: Admitted) -> WorkingOrder:
+        has_limit = new.order_type in LIMIT_KINDS
+        is_trailing = new.order_type in TRAILING_KINDS
+        peak_ticks = market.last_ticks if is_trailing and market.last_ticks is not None else 0
         order = Order(
             order_id="",
             account=owner.name,
@@ -354,7 +378,7 @@ class Exchange:
             side=new.side,
             order_type=new.order_type,
             qty=market.qty(admitted.lots),
-            limit_price=new.limit_price,
+            limit_price=market.price(admitted.limit_ticks) if has_limit else None,
             time_in_force=new.time_in_force,
             post_only=new.post_only,
             cl_ord_id=new.cl_ord_id,
@@ -362,75 +386,94 @@ class Exchange:
             deadline_ns=new.deadline_ns,
             status="pending_new",
             opened_ns=self._clearing.now_ns,
+            limit_asked=new.limit_price if is_trailing and new.limit_price_type != "static" else None,
+            limit_price_type=new.limit_price_type,
+            trigger=_trigger(market, new, admitted.trigger_ticks, peak_ticks),
+            display_qty=new.display_qty,
+            starts_ns=new.starts_ns,
+            expires_ns=new.expires_ns,
+            self_trade=new.self_trade,
+            cash_qty=new.cash_qty,
+            fee_in_base=new.fee_in_base,
         )
         taker_percent, maker_percent = self.fee_schedule.rates(owner.volume_30d(self._clearing.now_ns))
         asset = market.rules.quote if new.side == "buy" else market.rules.base
-        return WorkingOrder(owner, order, admitted.limit_ticks, admitted.lots, taker_percent, maker_percent, asset)
+        working = WorkingOrder(owner, order, admitted.limit_ticks, admitted.lots, taker_percent, maker_percent, asset)
+        working.display_lots, working.trigger_ticks = admitted.display_lots, admitted.trigger_ticks
+        working.peak_ticks = peak_ticks
+        working.is_waiting = bool(admitted.trigger_ticks) or new.starts_ns is not None
+        return working
 
-    def _match_and_rest(self, market: PairMarket, working: WorkingOrder) -> None:
-        order = working.order
-        self._take(market, Taking(order.side, order.order_type, working.ticks, working), working.lots_left)
-        if not working.lots_left:
+    def _settle(self, market: PairMarket) -> None:
+        """What a change sets off, then what everybody sees of it all."""
+        if market.unheard:
+            self._matcher.run_triggers(market)
+        market.tell_levels(self._clearing.now_ns)
+
+    def _next_due_ns(self) -> int | None:
+        dead_man_ns = min(self._dead_men.values(), default=None)
+        other_ns = self._timetable.next_ns()
+        if dead_man_ns is None or other_ns is None:
+            return dead_man_ns if other_ns is None else other_ns
+        return min(dead_man_ns, other_ns)
+
+    def _do_due(self, due_ns: int) -> None:
+        if self._timetable.next_ns() == due_ns:
+            due, working = self._timetable.pop()
+            if due == "start":
+                self._late.append(working)
+                self._start_late()
+            else:
+                self._end(working, "expired", "")
             return
-        if market.book.facing(order.side).crosses(working.ticks):
-            self._clearing.close(working, "canceled", "Cannot trade with self")
-        elif order.order_type == "market":
-            self._clearing.close(working, "canceled", "Market price protection")
-        elif order.time_in_force == "ioc":
-            self._clearing.close(working, "canceled", "Immediate or cancel")
-        else:
-            market.rest(market.book.resting(order.side), order.order_id, working.ticks, working.lots_left)
-            self._resting[order.order_id] = working
+        account = next(name for name, at_ns in self._dead_men.items() if at_ns == due_ns)
+        del self._dead_men[account]
+        self._cancel_all(self._accounts[account], "Cancel all orders after timeout")
 
-    def _take(self, market: PairMarket, taking: Taking, lots: int) -> int:
-        """Trade up to `lots` against the facing side, best price and oldest order first; the lots left over.
-
-        Stops where the taker would meet its own account's order.
-        """
-        facing = market.book.facing(taking.side)
-        while lots and facing.crosses(taking.limit_ticks):
-            ticks, maker_id, resting = facing.front()
-            maker = self._resting.get(maker_id)
-            if maker and taking.working and maker.owner is taking.working.owner:
-                break
-            part = min(lots, resting)
-            lots -= part
-            market.reduce(facing, maker_id, ticks, part)
-            public = market.record_trade(taking.side, ticks, part, taking.order_type, self._clearing.now_ns)
-            if maker:
-                self._clearing.fill(market, maker, public, "m")
-                if not maker.lots_left:
-                    del self._resting[maker_id]
-            if taking.working:
-                self._clearing.fill(market, taking.working, public, "t")
-        return lots
+    def _start_late(self) -> None:
+        """Let scheduled orders begin whose time has come, as far as their markets match."""
+        waiting, self._late = self._late, []
+        for working in waiting:
+            market = self._markets[working.order.pair]
+            if not working.order.is_open:
+                continue
+            if not self._is_matching(market):
+                self._late.append(working)
+                continue
+            self._matcher.go_live(market, working)
+            self._settle(market)
 
     def _cancel_all(self, owner: Account, reason: str) -> int:
         working_orders = list(owner.open.values())
         for working in working_orders:
-            self._cancel(working, reason)
+            self._end(working, "canceled", reason)
         return len(working_orders)
 
-    def _cancel(self, working: WorkingOrder, reason: str) -> None:
+    def _end(self, working: WorkingOrder, status: Literal["canceled", "expired"], reason: str) -> None:
         market = self._markets[working.order.pair]
-        half = market.book.resting(working.order.side)
-        market.reduce(half, working.order_id, working.ticks, working.lots_left)
-        del self._resting[working.order_id]
-        self._clearing.close(working, "canceled", reason)
-        market.tell_levels(self._clearing.now_ns)
+        self._matcher.leave(market, working)
+        self._clearing.close(working, status, reason)
+        self._settle(market)
 
     def _change_grid(self, market: PairMarket, rules: PairRules) -> None:
-        resting = [*market.book.bids.orders(), *market.book.asks.orders()]
-        left = [(id_, market.price(ticks), market.qty(lots)) for id_, ticks, lots in resting if id_ != CROWD]
+        standing = [id_ for half in (market.book.bids, market.book.asks) for id_, _, _ in half.orders() if id_ != CROWD]
+        left = [
+            (working, market.price(working.ticks), market.qty(working.lots_left))
+            for working in (self._matcher.resting[order_id] for order_id in standing)
+        ]
         is_counted_alike = rules.cost_decimals == market.rules.cost_decimals
+        waiting = [w for owner in self._accounts.values() for w in owner.open.values() if w.is_waiting]
+        for working in waiting:
+            if working.order.pair == rules.name:
+                self._end(working, "canceled", "Pair rules changed")
         market.begin_anew(rules, self._clearing.now_ns)
-        for order_id, price, qty in left:
-            working, ticks, lots = self._resting[order_id], market.ticks(price), market.lots(qty)
-            if is_counted_alike and ticks is not None and lots is not None:
+        for working, price, qty in left:
+            ticks, lots = market.ticks(price), market.lots(qty)
+            del self._matcher.resting[working.order_id]
+            if is_counted_alike and not working.display_lots and ticks is not None and lots is not None:
                 working.ticks, working.lots_left = ticks, lots
-                market.rest(market.book.resting(working.order.side), order_id, ticks, lots)
+                self._matcher.rest(market, working)
             else:
-                del self._resting[order_id]
                 self._clearing.close(working, "canceled", "Pair rules changed")
         market.tell_levels(self._clearing.now_ns)
 
@@ -440,3 +483,11 @@ class Exchange:
 
 def _digits(rules: PairRules) -> tuple[int, int, int]:
     return rules.price_decimals, rules.qty_decimals, rules.cost_decimals
+
+
+def _trigger(market: PairMarket, new: NewOrder, ticks: int, peak_ticks: int) -> Trigger | None:
+    asked = new.trigger
+    if asked is None:
+        return None
+    peak = market.price(peak_ticks) if peak_ticks else None
+    return Trigger(asked.price, asked.price_type, asked.reference, market.price(ticks), peak)

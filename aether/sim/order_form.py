@@ -1,65 +1,73 @@
 """An order as a client writes it, on REST or WebSocket, turned into what the exchange takes.
 
-What Kraken knows and this exchange does not have (triggers, iceberg, margin, scheduled orders, fees in base) is
-refused by name, never taken silently for something else.
+What Kraken knows and this exchange does not have (margin, conditional closes, tokenised assets) is refused by name,
+never taken silently for something else.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import cast
 
-from aether.domain.values import NANOS_PER_S
-from aether.sim.exchange import ExchangeRefusal, NewOrder
-from aether.sim.records import Kind, Lifetime, OrderSide
-
-# Kraken docs, Add Order: how far ahead a deadline may lie, at least on each door and at most on both.
-REST_DEADLINE_NS_MIN = 2 * NANOS_PER_S
-SOCKET_DEADLINE_NS_MIN = NANOS_PER_S // 2
-DEADLINE_NS_MAX = 60 * NANOS_PER_S
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-_RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
-_DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?|\.[0-9]{1,20}")
+from aether.domain.values import ZERO
+from aether.sim.exchange import NewOrder
+from aether.sim.field_text import (
+    REST_DEADLINE_NS_MIN,
+    SOCKET_DEADLINE_NS_MIN,
+    amount,
+    bad_argument,
+    deadline,
+    exact_amount,
+    exact_offset,
+    later_time,
+    offset_or_price,
+    one_of,
+    socket_time,
+    whole,
+)
+from aether.sim.records import (
+    KINDS,
+    LIFETIMES,
+    LIMIT_KINDS,
+    PRICE_TYPES,
+    SELF_TRADES,
+    TRAILING_KINDS,
+    TRIGGERED_KINDS,
+    Kind,
+    NewTrigger,
+    OrderSide,
+    PriceType,
+    Reference,
+    SelfTrade,
+)
 
 # Fields of REST `AddOrder` for what this exchange does not have, with the values that ask for nothing.
 _NEUTRAL_REST = {
     "leverage": ("none",),
     "reduce_only": ("false",),
     "margin": ("false",),
-    "starttm": ("0",),
-    "expiretm": ("0",),
-    "stptype": ("cancel-newest",),
-    "displayvol": ("0",),
-    "price2": ("0",),
-    "trigger": (),
     "asset_class": (),
+    "close": (),
     "close[ordertype]": (),
     "close[price]": (),
     "close[price2]": (),
 }
 
+# The same of WebSocket `add_order`.
+_NEUTRAL_SOCKET: Mapping[str, tuple[object, ...]] = {
+    "margin": (False,),
+    "reduce_only": (False,),
+    "no_mpp": (False, True),  # Kraken ignores it: price protection is always on
+    "conditional": (),
+}
 
-def bad_argument(name: str) -> ExchangeRefusal:
-    """Kraken's refusal of one field."""
-    return ExchangeRefusal(f"EGeneral:Invalid arguments:{name}")
+_OFLAGS = frozenset({"post", "fcib", "fciq", "nompp", "viqc"})
+_REFERENCES: tuple[Reference, ...] = ("last", "index")
+_SIDES: tuple[OrderSide, ...] = ("buy", "sell")
 
-
-def amount(text: str, field: str) -> Decimal:
-    """A plain positive decimal without sign, exponent or percent; the field's refusal otherwise."""
-    if not _DECIMAL.fullmatch(text) or not (value := Decimal(text)):
-        raise bad_argument(field)
-    return value
-
-
-def whole(text: str, field: str) -> int:
-    """A whole number as people write it; the field's refusal otherwise."""
-    if not re.fullmatch(r"-?[0-9]{1,18}", text):
-        raise bad_argument(field)
-    return int(text)
+Prices = tuple[Decimal | None, PriceType, NewTrigger | None]
+"""Limit, what kind of price it is, and trigger."""
 
 
 def rest_order(pair: str, form: Mapping[str, str], now_ns: int) -> NewOrder:
@@ -67,93 +75,131 @@ def rest_order(pair: str, form: Mapping[str, str], now_ns: int) -> NewOrder:
     for field, neutral in _NEUTRAL_REST.items():
         if form.get(field, "") not in ("", *neutral):
             raise bad_argument(field)
-    flags = [flag for flag in form.get("oflags", "").split(",") if flag]
-    if not set(flags) <= {"post", "fciq", "nompp"}:
-        raise bad_argument("oflags")
-    kind = _kind(form.get("ordertype", ""), "ordertype")
+    flags = _flags(form.get("oflags", ""))
+    kind = one_of(form.get("ordertype", ""), KINDS, "ordertype")
+    side = one_of(form.get("type", ""), _SIDES, "type")
+    volume = amount(form.get("volume", ""), "volume")
+    limit_price, limit_price_type, trigger = _rest_prices(kind, side, form)
     return NewOrder(
         pair=pair,
-        side=_side(form.get("type", ""), "type"),
+        side=side,
         order_type=kind,
-        qty=amount(form.get("volume", ""), "volume"),
-        limit_price=amount(form.get("price", ""), "price") if kind == "limit" else None,
-        time_in_force=_lifetime(form.get("timeinforce") or "GTC", "timeinforce"),
+        qty=ZERO if "viqc" in flags else volume,
+        limit_price=limit_price,
+        time_in_force=one_of((form.get("timeinforce") or "GTC").lower(), LIFETIMES, "timeinforce"),
         post_only="post" in flags,
         cl_ord_id=form.get("cl_ord_id") or None,
         userref=whole(form["userref"], "userref") if form.get("userref") else None,
         deadline_ns=deadline(form["deadline"], now_ns, REST_DEADLINE_NS_MIN) if form.get("deadline") else None,
+        limit_price_type=limit_price_type,
+        trigger=trigger,
+        display_qty=_display(form, kind),
+        starts_ns=later_time(form.get("starttm", ""), now_ns, "starttm"),
+        expires_ns=later_time(form.get("expiretm", ""), now_ns, "expiretm"),
+        self_trade=_self_trade(form.get("stptype") or "cancel-newest"),
+        cash_qty=volume if "viqc" in flags else None,
+        fee_in_base="fcib" in flags,
     )
 
 
 def socket_order(fields: Mapping[str, object], now_ns: int) -> NewOrder:
     """The order of a WebSocket `add_order`, whose JSON types are checked. Raises ExchangeRefusal naming the field."""
-    kind = _kind(str(fields.get("order_type", "")), "order_type")
-    price = fields.get("limit_price")
-    if kind == "limit" and price is None:
-        raise bad_argument("limit_price")
-    text = fields.get("deadline")
+    for name, neutral in _NEUTRAL_SOCKET.items():
+        if name in fields and fields[name] not in neutral:
+            raise bad_argument(name)
+    kind = one_of(str(fields.get("order_type", "")), KINDS, "order_type")
+    limit_price, limit_price_type, trigger = _socket_prices(kind, fields)
+    cash, display, text = fields.get("cash_order_qty"), fields.get("display_qty"), fields.get("deadline")
     return NewOrder(
         pair=str(fields["symbol"]),
-        side=_side(str(fields.get("side", "")), "side"),
+        side=one_of(str(fields.get("side", "")), _SIDES, "side"),
         order_type=kind,
-        qty=exact_amount(fields.get("order_qty"), "order_qty"),
-        limit_price=exact_amount(price, "limit_price") if kind == "limit" else None,
-        time_in_force=_lifetime(str(fields.get("time_in_force", "gtc")), "time_in_force"),
+        qty=ZERO if cash is not None else exact_amount(fields.get("order_qty"), "order_qty"),
+        limit_price=limit_price,
+        time_in_force=one_of(str(fields.get("time_in_force", "gtc")).lower(), LIFETIMES, "time_in_force"),
         post_only=bool(fields.get("post_only", False)),
         cl_ord_id=cast("str | None", fields.get("cl_ord_id")),
         userref=cast("int | None", fields.get("order_userref")),
         deadline_ns=deadline(str(text), now_ns, SOCKET_DEADLINE_NS_MIN) if text is not None else None,
+        limit_price_type=limit_price_type,
+        trigger=trigger,
+        display_qty=None if display is None else exact_amount(display, "display_qty"),
+        starts_ns=socket_time(fields, "effective_time"),
+        expires_ns=socket_time(fields, "expire_time"),
+        self_trade=one_of(str(fields.get("stp_type", "cancel_newest")), SELF_TRADES, "stp_type"),
+        cash_qty=None if cash is None else exact_amount(cash, "cash_order_qty"),
+        fee_in_base=one_of(str(fields.get("fee_preference", "quote")), ("base", "quote"), "fee_preference") == "base",
     )
 
 
-def exact_amount(value: object, field: str) -> Decimal:
-    """A positive JSON number of a sane length; the field's refusal otherwise."""
-    if not isinstance(value, Decimal | int):
-        raise bad_argument(field)
-    decimal = Decimal(value)
-    if decimal <= 0 or not -20 <= decimal.adjusted() <= 20 or len(decimal.as_tuple().digits) > 40:
-        raise bad_argument(field)
-    return decimal
+def _flags(text: str) -> set[str]:
+    flags = {flag for flag in text.split(",") if flag}
+    if not flags <= _OFLAGS or {"fcib", "fciq"} <= flags:
+        raise bad_argument("oflags")
+    return flags
 
 
-def deadline(text: str, now_ns: int, least_ns: int) -> int:
-    """Nanoseconds of an RFC 3339 deadline; refused where it is nearer than `least_ns`, or beyond 60 s.
-
-    One that has elapsed is the exchange's to refuse.
-    """
-    try:
-        at_ns = instant_ns(text)
-    except ValueError as error:
-        raise bad_argument("deadline") from error
-    ahead_ns = at_ns - now_ns
-    if 0 <= ahead_ns < least_ns or ahead_ns > DEADLINE_NS_MAX:
-        raise bad_argument("deadline")
-    return at_ns
+def _self_trade(text: str) -> SelfTrade:
+    if "_" in text:
+        raise bad_argument("stptype")
+    return one_of(text.replace("-", "_"), SELF_TRADES, "stptype")
 
 
-def instant_ns(text: str) -> int:
-    """Nanoseconds since 1970 UTC of an RFC 3339 time with its offset. Raises ValueError."""
-    if not _RFC_3339.fullmatch(text):
-        raise ValueError("no RFC 3339 time with its offset")
-    try:
-        return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1) * 1000
-    except OverflowError as error:
-        raise ValueError("a time out of range") from error
+def _display(form: Mapping[str, str], kind: Kind) -> Decimal | None:
+    text = form.get("displayvol") or "0"
+    return None if text == "0" and kind != "iceberg" else amount(text, "displayvol")
 
 
-def _side(text: str, field: str) -> OrderSide:
-    if text not in ("buy", "sell"):
-        raise bad_argument(field)
-    return cast("OrderSide", text)
+def _rest_prices(kind: Kind, side: OrderSide, form: Mapping[str, str]) -> Prices:
+    """REST: `price` is the limit of a plain order and the trigger of a waiting one, whose limit is `price2`."""
+    if form.get("trigger") and kind not in TRIGGERED_KINDS:
+        raise bad_argument("trigger")
+    if kind not in TRIGGERED_KINDS:
+        if form.get("price2", "0") not in ("", "0"):
+            raise bad_argument("price2")
+        if kind == "market":
+            return None, "static", None
+        return *offset_or_price(form.get("price", ""), "price", _sign(kind, side)), None
+    price, price_type = offset_or_price(form.get("price", ""), "price", _sign(kind, side))
+    if kind in TRAILING_KINDS and not form.get("price", "").startswith("+"):
+        raise bad_argument("price")
+    reference = one_of(form.get("trigger") or "last", _REFERENCES, "trigger")
+    trigger = NewTrigger(price, price_type, reference)
+    if kind not in LIMIT_KINDS:
+        return None, "static", trigger
+    if kind in TRAILING_KINDS and form.get("price2", "")[:1] not in ("+", "-"):
+        raise bad_argument("price2")
+    return *offset_or_price(form.get("price2", ""), "price2", _sign(kind, side)), trigger
 
 
-def _kind(text: str, field: str) -> Kind:
-    if text not in ("limit", "market"):
-        raise bad_argument(field)
-    return cast("Kind", text)
+def _sign(kind: Kind, side: OrderSide) -> int:
+    """Where `#` leads from the last trade: a stop to the unfavourable side, all else to the favourable one."""
+    is_above = (side == "buy") == kind.startswith("stop-loss")
+    return 1 if is_above else -1
 
 
-def _lifetime(text: str, field: str) -> Lifetime:
-    if text.lower() not in ("gtc", "ioc"):
-        raise bad_argument(field)
-    return cast("Lifetime", text.lower())
+def _socket_prices(kind: Kind, fields: Mapping[str, object]) -> Prices:
+    limit_price: Decimal | None = None
+    limit_price_type: PriceType = "static"
+    if kind in LIMIT_KINDS:
+        default = "quote" if kind in TRAILING_KINDS else "static"
+        limit_price_type = one_of(str(fields.get("limit_price_type", default)), PRICE_TYPES, "limit_price_type")
+        limit_price = _socket_price(fields.get("limit_price"), limit_price_type, "limit_price")
+    elif fields.get("limit_price") is not None and kind != "market":
+        raise bad_argument("limit_price")
+    asked = fields.get("triggers")
+    if (asked is not None) != (kind in TRIGGERED_KINDS):
+        raise bad_argument("triggers")
+    return limit_price, limit_price_type, None if asked is None else _socket_trigger(kind, asked)
+
+
+def _socket_trigger(kind: Kind, asked: object) -> NewTrigger:
+    assert isinstance(asked, Mapping), "the field's type was checked before"
+    default = "quote" if kind in TRAILING_KINDS else "static"
+    price_type = one_of(str(asked.get("price_type", default)), PRICE_TYPES, "triggers.price_type")
+    reference = one_of(str(asked.get("reference", "last")), _REFERENCES, "triggers.reference")
+    return NewTrigger(_socket_price(asked.get("price"), price_type, "triggers.price"), price_type, reference)
+
+
+def _socket_price(value: object, price_type: PriceType, field: str) -> Decimal:
+    return exact_amount(value, field) if price_type == "static" else exact_offset(value, field)

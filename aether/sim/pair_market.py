@@ -10,7 +10,8 @@ from itertools import islice
 from aether.domain.values import MONEY
 from aether.sim.fees import most_of
 from aether.sim.order_book import CROWD, BookHalf, OrderBook
-from aether.sim.records import BookSide, Event, Kind, LevelChanged, OrderSide, PairRules, PublicTrade
+from aether.sim.records import BookSide, Event, LevelChanged, OrderSide, PairRules, PublicTrade, TakerKind
+from aether.sim.triggers import TriggerBench
 
 PUBLIC_TRADES_KEPT = 1000  # Kraken docs, Get Recent Trades: at most 1000 rows
 
@@ -18,11 +19,16 @@ PUBLIC_TRADES_KEPT = 1000  # Kraken docs, Get Recent Trades: at most 1000 rows
 class PairMarket:
     """Book and public record of one pair. `tell` receives public events in order."""
 
-    __slots__ = ("_before", "_tell", "book", "last_ticks", "public_trades", "rules", "trade_count")
+    __slots__ = (
+        *("_before", "_tell", "bench", "book", "last_ticks"),
+        *("public_trades", "rules", "trade_count", "unheard"),
+    )
 
     def __init__(self, rules: PairRules, tell: Callable[[Event], None]) -> None:
         self.rules = rules
         self.book = OrderBook()
+        self.bench = TriggerBench()
+        self.unheard: deque[int] = deque()  # prices of trades that the bench has not heard yet
         self.last_ticks: int | None = None
         self.trade_count = 0
         self.public_trades: deque[PublicTrade] = deque(maxlen=PUBLIC_TRADES_KEPT)
@@ -96,10 +102,12 @@ class PairMarket:
         for ticks in reached:
             self.set_crowd(half, ticks, 0)
 
-    def record_trade(self, side: OrderSide, ticks: int, lots: int, order_type: Kind, at_ns: int) -> PublicTrade:
+    def record_trade(self, side: OrderSide, ticks: int, lots: int, order_type: TakerKind, at_ns: int) -> PublicTrade:
         """Number a trade and tell everybody. `side` and `order_type` are the taker's."""
         self.trade_count += 1
         self.last_ticks = ticks
+        if self.bench:
+            self.unheard.append(ticks)
         trade = PublicTrade(
             self.rules.name, side, self.price(ticks), self.qty(lots), order_type, self.trade_count, at_ns
         )

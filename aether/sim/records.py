@@ -7,14 +7,49 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 OrderSide: TypeAlias = Literal["buy", "sell"]
 BookSide: TypeAlias = Literal["bid", "ask"]
-Kind: TypeAlias = Literal["limit", "market"]
-Lifetime: TypeAlias = Literal["gtc", "ioc"]
+TakerKind: TypeAlias = Literal["limit", "market"]
+Kind: TypeAlias = Literal[
+    "limit",
+    "market",
+    "iceberg",
+    "stop-loss",
+    "stop-loss-limit",
+    "take-profit",
+    "take-profit-limit",
+    "trailing-stop",
+    "trailing-stop-limit",
+]
+Lifetime: TypeAlias = Literal["gtc", "ioc", "gtd", "fok"]
+SelfTrade: TypeAlias = Literal["cancel_newest", "cancel_oldest", "cancel_both"]
+PriceType: TypeAlias = Literal["static", "quote", "pct"]
+Reference: TypeAlias = Literal["last", "index"]
 OrderStatus: TypeAlias = Literal["pending_new", "new", "partially_filled", "filled", "canceled", "expired"]
-ExecType: TypeAlias = Literal["pending_new", "new", "trade", "filled", "canceled", "expired"]
+ExecType: TypeAlias = Literal[
+    "pending_new",
+    "new",
+    "trade",
+    "filled",
+    "canceled",
+    "expired",
+    "amended",
+    "restated",
+    "status",
+    "iceberg_refill",
+]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+LIFETIMES: tuple[Lifetime, ...] = get_args(Lifetime)
+SELF_TRADES: tuple[SelfTrade, ...] = get_args(SelfTrade)
+PRICE_TYPES: tuple[PriceType, ...] = get_args(PriceType)
+
+# Types that wait for a price, types that carry a limit, and types whose trigger follows the market.
+TRIGGERED_KINDS = frozenset(kind for kind in KINDS if kind.startswith(("stop", "take", "trailing")))
+LIMIT_KINDS = frozenset(kind for kind in KINDS if kind == "iceberg" or kind.endswith("limit"))
+TRAILING_KINDS = frozenset(kind for kind in KINDS if kind.startswith("trailing"))
 
 SYSTEM_STATUSES = ("online", "post_only", "cancel_only", "maintenance")
 
@@ -52,8 +87,26 @@ class PairRules:
 
 
 @dataclass(frozen=True, slots=True)
+class NewTrigger:
+    """When a waiting order is to act. A `price` that is not static is an offset in dollars (quote) or percent (pct).
+
+    It is counted from the last trade, of a trailing order from the best price since (Kraken docs, Add Order). There is
+    no index feed here, so `index` falls back to the last trade, as Kraken's does.
+    """
+
+    price: Decimal
+    price_type: PriceType = "static"
+    reference: Reference = "last"
+
+
+@dataclass(frozen=True, slots=True)
 class NewOrder:
-    """What a client asks for. `limit_price` is None for a market order; `deadline_ns` is in the exchange's time."""
+    """What a client asks for. `limit_price` is None for a type without a limit; all times are in the exchange's time.
+
+    A `limit_price` that is not static is an offset: of a trailing order from its trigger, of any other from the last
+    trade. `display_qty` is what an iceberg shows. `cash_qty` is what a market buy may spend, before fees; its `qty` is
+    then 0. `fee_in_base` is a wish that is kept and not granted: fees are paid in quote (Kraken docs, executions).
+    """
 
     pair: str
     side: OrderSide
@@ -65,11 +118,60 @@ class NewOrder:
     cl_ord_id: str | None = None
     userref: int | None = None
     deadline_ns: int | None = None
+    limit_price_type: PriceType = "static"
+    trigger: NewTrigger | None = None
+    display_qty: Decimal | None = None
+    starts_ns: int | None = None
+    expires_ns: int | None = None
+    self_trade: SelfTrade = "cancel_newest"
+    cash_qty: Decimal | None = None
+    fee_in_base: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Amend:
+    """What a client wants changed of an open order; None leaves a thing as it is. `qty` is the new total."""
+
+    order_id: str
+    qty: Decimal | None = None
+    limit_price: Decimal | None = None
+    limit_price_type: PriceType = "static"
+    trigger_price: Decimal | None = None
+    trigger_price_type: PriceType = "static"
+    display_qty: Decimal | None = None
+    post_only: bool = False
+    deadline_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A waiting order's trigger as of now.
+
+    `price` is as asked, `actual_price` the one in force, `peak_price` the best price that a trailing order has seen;
+    `last_price` and `at_ns` tell what set it off and when.
+    """
+
+    price: Decimal
+    price_type: PriceType
+    reference: Reference
+    actual_price: Decimal
+    peak_price: Decimal | None = None
+    last_price: Decimal | None = None
+    at_ns: int | None = None
+
+    @property
+    def is_triggered(self) -> bool:
+        """The order has left its waiting place."""
+        return self.at_ns is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as of now; the exchange makes a new picture at each change. `trade_ids` are the exec_ids (`T…`)."""
+    """An order as of now; the exchange makes a new picture at each change. `trade_ids` are the exec_ids (`T…`).
+
+    `limit_price` is always a price, `limit_asked` the offset that it came from, if any. `shown_qty` is what an iceberg
+    has in the book.
+    """
 
     order_id: str
     account: str
@@ -91,11 +193,33 @@ class Order:
     closed_ns: int | None = None
     reason: str = ""
     trade_ids: tuple[str, ...] = ()
+    limit_asked: Decimal | None = None
+    limit_price_type: PriceType = "static"
+    trigger: Trigger | None = None
+    display_qty: Decimal | None = None
+    shown_qty: Decimal | None = None
+    starts_ns: int | None = None
+    expires_ns: int | None = None
+    self_trade: SelfTrade = "cancel_newest"
+    cash_qty: Decimal | None = None
+    fee_in_base: bool = False
+    is_amended: bool = False
 
     @property
     def is_open(self) -> bool:
         """It may still fill or be cancelled."""
         return self.closed_ns is None
+
+
+@dataclass(frozen=True, slots=True)
+class AmendRecord:
+    """One row of an order's history: what it was from `at_ns` on, and who changed it (Kraken docs, Order Amends)."""
+
+    amend_id: str
+    amend_type: Literal["original", "user", "restated"]
+    order: Order
+    reason: str
+    at_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +294,7 @@ class PublicTrade:
     side: OrderSide
     price: Decimal
     qty: Decimal
-    order_type: Kind
+    order_type: TakerKind
     trade_id: int
     at_ns: int
 

@@ -11,8 +11,8 @@ from aether.sim.assets import BY_NAME, MONEY_DECIMALS, find_asset
 from aether.sim.desk import Desk
 from aether.sim.exchange import ExchangeRefusal, LedgerEntry, Order, Trade
 from aether.sim.fees import FeeSchedule, FeeTier
+from aether.sim.field_text import bad_argument, whole
 from aether.sim.keys import PERMISSIONS, TOKEN_LIFE_S
-from aether.sim.order_form import bad_argument, whole
 from aether.sim.rest_public import answer_key, find_pair
 from aether.sim.rest_records import PAGE, T, between, bound_ns, ledger_record, order_record, trade_record
 from aether.sim.wire import digits

@@ -9,8 +9,8 @@ from aether.domain.values import NANOS_PER_S, ZERO
 from aether.sim.assets import ASSETS, Asset, find_asset
 from aether.sim.desk import Desk
 from aether.sim.exchange import ExchangeRefusal, PairRules
+from aether.sim.field_text import bad_argument
 from aether.sim.market_board import INTERVALS_MINUTES, Candle, Figures
-from aether.sim.order_form import bad_argument
 from aether.sim.records import BookSide, PublicTrade
 from aether.sim.wire import digits, epoch, number, rfc1123, rfc3339
 

@@ -8,8 +8,9 @@ from typing import TypeAlias, TypeVar
 
 from aether.domain.values import MONEY, NANOS_PER_S, ZERO
 from aether.sim.assets import BY_NAME, MONEY_DECIMALS
-from aether.sim.exchange import LedgerEntry, NewOrder, Order, PairRules, Trade
-from aether.sim.order_form import bad_argument
+from aether.sim.exchange import LedgerEntry, Order, PairRules, Trade
+from aether.sim.field_text import bad_argument
+from aether.sim.order_text import flags_text, order_text, price_text, trigger_text
 from aether.sim.wire import digits, epoch
 
 Record: TypeAlias = dict[str, object]
@@ -35,12 +36,6 @@ def average_price(cum_cost: Decimal, cum_qty: Decimal) -> Decimal:
     return MONEY.divide(cum_cost, cum_qty) if cum_qty else ZERO
 
 
-def order_text(order: Order | NewOrder, rules: PairRules) -> str:
-    """Kraken's sentence on an order: `buy 0.01000000 XBTUSD @ limit 60000.0`."""
-    price = f"limit {digits(order.limit_price, rules.price_decimals)}" if order.limit_price else "market"
-    return f"{order.side} {digits(order.qty, rules.qty_decimals)} {rules.altname} @ {price}"
-
-
 def order_record(order: Order, rules: PairRules, *, with_trades: bool) -> Record:
     """One row of OpenOrders, ClosedOrders and QueryOrders."""
     zero = digits(ZERO, rules.cost_decimals)
@@ -49,37 +44,57 @@ def order_record(order: Order, rules: PairRules, *, with_trades: bool) -> Record
         "userref": order.userref or 0,
         "status": _STATUS[order.status],
         "opentm": epoch(order.opened_ns),
-        "starttm": 0,
-        "expiretm": 0,
+        "starttm": (order.starts_ns or 0) // NANOS_PER_S,
+        "expiretm": (order.expires_ns or 0) // NANOS_PER_S,
         "descr": {
             "pair": rules.altname,
             "aclass": "forex",
             "type": order.side,
             "ordertype": order.order_type,
-            "price": digits(order.limit_price, rules.price_decimals) if order.limit_price else "0",
-            "price2": "0",
+            "price": trigger_text(order, rules) or price_text(order, rules),
+            "price2": price_text(order, rules) if order.trigger else "0",
             "leverage": "none",
             "order": order_text(order, rules),
             "close": "",
         },
-        "vol": digits(order.qty, rules.qty_decimals),
-        "vol_exec": digits(order.cum_qty, rules.qty_decimals),
+        # With `viqc` volumes are in quote (Kraken docs, Open Orders).
+        "vol": digits(order.cash_qty or order.qty, rules.qty_decimals),
+        "vol_exec": digits(order.cum_cost if order.cash_qty else order.cum_qty, rules.qty_decimals),
         "cost": digits(order.cum_cost, rules.cost_decimals),
         "fee": digits(order.cum_fee, rules.cost_decimals),
         "price": digits(average_price(order.cum_cost, order.cum_qty), rules.cost_decimals),
         "stopprice": zero,
         "limitprice": zero,
-        "misc": "partial" if order.status == "canceled" and order.cum_qty else "",
-        "oflags": "post,fciq" if order.post_only else "fciq",
+        "misc": _misc(order),
+        "oflags": flags_text(order),
         "reason": order.reason or None,
     }
-    return row | _rare_fields(order, with_trades=with_trades)
+    return row | _rare_fields(order, rules, with_trades=with_trades)
 
 
-def _rare_fields(order: Order, *, with_trades: bool) -> Record:
+def _misc(order: Order) -> str:
+    """Kraken's list of what befell an order: `stopped` or `touched` by its trigger, `partial`, `amended`."""
+    words = []
+    if order.trigger is not None and order.trigger.is_triggered:
+        words.append("touched" if order.order_type.startswith("take-profit") else "stopped")
+    if order.status in ("canceled", "expired") and order.cum_qty:
+        words.append("partial")
+    if order.is_amended:
+        words.append("amended")
+    return ",".join(words)
+
+
+def _rare_fields(order: Order, rules: PairRules, *, with_trades: bool) -> Record:
     row: Record = {}
     if order.cl_ord_id is not None:
         row["cl_ord_id"] = order.cl_ord_id
+    trigger = order.trigger
+    if trigger is not None and trigger.reference == "index":
+        row["trigger"] = "index"
+    if trigger is not None and trigger.is_triggered:
+        # An order that still waits shows zeros here (captured: an open stop-loss-limit).
+        row["stopprice"] = digits(trigger.actual_price, rules.cost_decimals)
+        row["limitprice"] = digits(order.limit_price or ZERO, rules.cost_decimals)
     if with_trades and order.trade_ids:
         row["trades"] = list(order.trade_ids)
     if order.closed_ns is not None:

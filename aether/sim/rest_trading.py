@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from aether.sim.desk import Desk
 from aether.sim.exchange import ExchangeRefusal
-from aether.sim.order_form import bad_argument, rest_order, whole
+from aether.sim.field_text import bad_argument, whole
+from aether.sim.order_form import rest_order
+from aether.sim.order_text import order_text
 from aether.sim.rest_private import Form, Handler
 from aether.sim.rest_public import find_pair
-from aether.sim.rest_records import order_text
 from aether.sim.wire import rfc3339
 
 
@@ -15,11 +16,15 @@ def add_order(desk: Desk, account: str, form: Form) -> object:
     """`AddOrder`. With `validate` the order is checked and described, and has no txid."""
     rules, now_ns = find_pair(desk, form.get("pair", "")), desk.now_ns()
     new = rest_order(rules.name, form, now_ns)
-    descr = {"order": order_text(new, rules)}
-    if form.get("validate", "false").lower() in ("true", "1"):
-        desk.exchange.check_order(account, new, now_ns)
-        return {"descr": descr}
-    return {"descr": descr, "txid": [desk.exchange.add_order(account, new, now_ns).order_id]}
+    if is_true(form, "validate"):
+        return {"descr": {"order": order_text(desk.exchange.check_order(account, new, now_ns), rules)}}
+    order = desk.exchange.add_order(account, new, now_ns)
+    return {"descr": {"order": order_text(order, rules)}, "txid": [order.order_id]}
+
+
+def is_true(form: Form, field: str) -> bool:
+    """Whether a flag is set."""
+    return form.get(field, "false").lower() in ("true", "1")
 
 
 def cancel_order(desk: Desk, account: str, form: Form) -> object:

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 TEXT = "string"
 TEXTS = "array"
+OBJECT = "object"
 FLAG = "boolean"
 INTEGER = "number_integer"
 NUMBER = "number_float"
@@ -60,12 +61,17 @@ TRADING: Mapping[str, Kinds] = {
         "effective_time": TEXT,
         "expire_time": TEXT,
         "sender_sub_id": TEXT,
+        "triggers": OBJECT,
+        "conditional": OBJECT,
         "token": TEXT,
     },
     "cancel_order": {"order_id": TEXTS, "cl_ord_id": TEXTS, "order_userref": TEXTS, "token": TEXT},
     "cancel_all": {"token": TEXT},
     "cancel_all_orders_after": {"timeout": INTEGER, "token": TEXT},
 }
+
+
+TRIGGERS: Kinds = {"price": NUMBER, "price_type": TEXT, "reference": TEXT}
 
 
 class SocketRefusal(Exception):
@@ -84,7 +90,7 @@ def check_fields(fields: Mapping[str, object], kinds: Kinds, method: str) -> Non
         if kind is None:
             raise SocketRefusal(f"Unsupported field: '{name}' for the given msg type: {method}")
         if not _is_kind(value, kind):
-            raise SocketRefusal(f"{name.capitalize()} field must be {'an' if kind == TEXTS else 'a'} {kind}")
+            raise SocketRefusal(f"{name.capitalize()} field must be {'an' if kind in (TEXTS, OBJECT) else 'a'} {kind}")
 
 
 def _is_kind(value: object, kind: str) -> bool:
@@ -94,6 +100,8 @@ def _is_kind(value: object, kind: str) -> bool:
         return isinstance(value, bool)
     if kind == TEXTS:
         return isinstance(value, list)
+    if kind == OBJECT:
+        return isinstance(value, dict)
     if isinstance(value, bool):
         return False
     return isinstance(value, int) if kind == INTEGER else isinstance(value, int | Decimal)

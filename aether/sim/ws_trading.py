@@ -8,25 +8,12 @@ from dataclasses import dataclass
 from aether.sim.account import cl_ord_id_key
 from aether.sim.desk import Desk
 from aether.sim.exchange import ExchangeRefusal, Order
-from aether.sim.order_form import bad_argument, socket_order
+from aether.sim.field_text import bad_argument
+from aether.sim.order_form import socket_order
 from aether.sim.rest_trading import dead_man
-from aether.sim.ws_fields import SocketRefusal
+from aether.sim.ws_fields import TRIGGERS, SocketRefusal, check_fields
 
 Fields = Mapping[str, object]
-
-# Fields that Kraken knows and this exchange does not have, with the values that ask for nothing.
-_NEUTRAL: Mapping[str, tuple[object, ...]] = {
-    "limit_price_type": ("static",),
-    "fee_preference": ("quote",),
-    "stp_type": ("cancel_newest",),
-    "margin": (False,),
-    "reduce_only": (False,),
-    "no_mpp": (False,),
-    "cash_order_qty": (),
-    "display_qty": (),
-    "effective_time": (),
-    "expire_time": (),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +34,9 @@ def add_order(desk: Desk, account: str, fields: Fields) -> list[Answer]:
         raise SocketRefusal("Symbol(s) not found")
     if symbol not in desk.exchange.pairs:
         raise SocketRefusal(f"Currency pair not supported {symbol}")
-    for name, neutral in _NEUTRAL.items():
-        if name in fields and fields[name] not in neutral:
-            raise bad_argument(name)
+    triggers = fields.get("triggers", {})
+    assert isinstance(triggers, dict), "the field's type was checked before"
+    check_fields(triggers, TRIGGERS, "add_order")
     now_ns = desk.now_ns()
     new = socket_order(fields, now_ns)
     result: dict[str, object] = {"order_id": ""}

@@ -1,0 +1,221 @@
+"""What orders do in the market: enter, take, rest, show a part, wait for a price, and leave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from aether.sim.account import WorkingOrder
+from aether.sim.admission import protection
+from aether.sim.clearing import Clearing, check_funds
+from aether.sim.order_book import BookHalf
+from aether.sim.pair_market import PairMarket
+from aether.sim.pricing import offset_ticks, trailing_ticks
+from aether.sim.records import ExchangeRefusal, OrderSide, TakerKind
+from aether.sim.triggers import is_reached, looks_up, pulls
+
+SELF_TRADE = "Cannot trade with self"
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """A move against the facing side: up to a limit, for an account's order or, where there is none, for the crowd."""
+
+    side: OrderSide
+    order_type: TakerKind
+    limit_ticks: int
+    working: WorkingOrder | None = None
+
+
+class Matcher:
+    """Matches by price and time. Accounts' orders that rest in some book stand in `resting` by their id."""
+
+    __slots__ = ("_clearing", "resting")
+
+    def __init__(self, clearing: Clearing) -> None:
+        self._clearing = clearing
+        self.resting: dict[str, WorkingOrder] = {}
+
+    def go_live(self, market: PairMarket, working: WorkingOrder) -> None:
+        """An accepted order begins: it is told new, and then waits for its price or trades."""
+        working.is_waiting = False
+        if working.order.post_only and market.book.facing(working.order.side).crosses(working.ticks):
+            self._clearing.close(working, "canceled", "Post only order")
+            return
+        working.become("new")
+        self._clearing.tell(working, "new")
+        if not working.trigger_ticks:
+            if working.order.starts_ns is not None:
+                self.begin(market, working)
+            else:
+                self.enter(market, working)
+            return
+        working.is_waiting = True
+        if market.last_ticks is not None and is_reached(working, market.last_ticks):
+            self._fire(market, working, market.last_ticks)
+        else:
+            market.bench.add(working)
+
+    def enter(self, market: PairMarket, working: WorkingOrder) -> None:
+        """Trade as far as the order goes, then rest what is left of it, or cancel it."""
+        order = working.order
+        facing = market.book.facing(order.side)
+        if order.time_in_force == "fok" and not self._fills_whole(facing, working):
+            self._clearing.close(working, "canceled", "Fill or kill")
+            return
+        taking = Taking(order.side, working.executes_as, working.ticks, working)
+        left, met_self = self.take(market, taking, working.lots_left)
+        if not left:
+            return
+        if met_self:
+            self._clearing.close(working, "canceled", SELF_TRADE)
+        elif taking.order_type == "market":
+            self._clearing.close(working, "canceled", "Market price protection")
+        elif order.time_in_force in ("ioc", "fok"):
+            self._clearing.close(working, "canceled", "Immediate or cancel")
+        else:
+            self.rest(market, working)
+
+    def take(self, market: PairMarket, taking: Taking, lots: int) -> tuple[int, bool]:
+        """Trade up to `lots` against the facing side, best price and oldest order first.
+
+        Returns the lots left over, and whether the taker met its own account's order and must end for it (Kraken
+        support, Self trading prevention).
+        """
+        facing = market.book.facing(taking.side)
+        while lots and facing.crosses(taking.limit_ticks):
+            ticks, maker_id, resting = facing.front()
+            maker = self.resting.get(maker_id)
+            if maker and taking.working and maker.owner is taking.working.owner:
+                mode = taking.working.order.self_trade
+                if mode != "cancel_newest":
+                    self.leave(market, maker)
+                    self._clearing.close(maker, "canceled", SELF_TRADE)
+                if mode != "cancel_oldest":
+                    return lots, True
+                continue
+            part = min(lots, resting)
+            lots -= part
+            market.reduce(facing, maker_id, ticks, part)
+            public = market.record_trade(taking.side, ticks, part, taking.order_type, self._clearing.now_ns)
+            if maker:
+                maker.shown_lots -= part
+                if maker.display_lots:
+                    maker.order = replace(maker.order, shown_qty=market.qty(maker.shown_lots))
+                self._clearing.fill(market, maker, public, "m")
+                if not maker.lots_left:
+                    del self.resting[maker_id]
+                elif not maker.shown_lots:
+                    self._refill(market, facing, maker)
+            if taking.working:
+                self._clearing.fill(market, taking.working, public, "t")
+        return lots, False
+
+    def rest(self, market: PairMarket, working: WorkingOrder) -> None:
+        """Stand at the end of the queue of the order's price, an iceberg with a part of it."""
+        self.resting[working.order_id] = working
+        self._show(market, market.book.resting(working.order.side), working)
+
+    def leave(self, market: PairMarket, working: WorkingOrder) -> None:
+        """Take an order out of wherever it stands or waits."""
+        if self.resting.pop(working.order_id, None) is not None:
+            half = market.book.resting(working.order.side)
+            market.reduce(half, working.order_id, working.ticks, working.shown_lots)
+            working.shown_lots = 0
+        else:
+            market.bench.remove(working)
+
+    def run_triggers(self, market: PairMarket) -> None:
+        """Let the waiting orders hear the trades since the last call, and those that they cause."""
+        while market.unheard:
+            ticks = market.unheard.popleft()
+            for working in market.bench.touched_by(ticks):
+                if not working.is_waiting:
+                    continue
+                if pulls(working, ticks):
+                    self._pull(market, working, ticks)
+                elif is_reached(working, ticks):
+                    market.bench.remove(working)
+                    self._fire(market, working, ticks)
+
+    def _refill(self, market: PairMarket, facing: BookHalf, maker: WorkingOrder) -> None:
+        self._show(market, facing, maker)
+        self._clearing.tell(maker, "iceberg_refill")
+
+    def _show(self, market: PairMarket, half: BookHalf, working: WorkingOrder) -> None:
+        working.shown_lots = working.next_shown()
+        market.rest(half, working.order_id, working.ticks, working.shown_lots)
+        if working.display_lots:
+            working.order = replace(working.order, shown_qty=market.qty(working.shown_lots))
+
+    def _fills_whole(self, facing: BookHalf, working: WorkingOrder) -> bool:
+        """Whether the book holds all of the order, hidden parts too, before it would meet its own account."""
+        wanted = working.lots_left
+        for order_id, ticks, lots in facing.orders():
+            if wanted <= 0 or not _reaches(working, ticks):
+                break
+            maker = self.resting.get(order_id)
+            if maker and maker.owner is working.owner:
+                if working.order.self_trade != "cancel_oldest":
+                    break
+                continue
+            wanted -= maker.lots_left if maker else lots
+        return wanted <= 0
+
+    def _pull(self, market: PairMarket, working: WorkingOrder, ticks: int) -> None:
+        """A trailing order follows the best price; what it holds follows its new price."""
+        order = working.order
+        assert order.trigger is not None, f"{order} trails without a trigger"
+        behind = trailing_ticks(market, order.trigger.price, order.trigger.price_type, ticks)
+        working.peak_ticks = ticks
+        working.trigger_ticks = ticks + behind if looks_up(working) else max(1, ticks - behind)
+        self.follow_trigger(market, working)
+        market.bench.measure()
+        self._clearing.tell(working, "status")
+
+    def follow_trigger(self, market: PairMarket, working: WorkingOrder) -> None:
+        """Bring picture, limit and hold of a waiting order in line with its trigger."""
+        order = working.order
+        assert order.trigger is not None, f"{order} waits for no price"
+        peak = market.price(working.peak_ticks) if working.peak_ticks else None
+        trigger = replace(order.trigger, actual_price=market.price(working.trigger_ticks), peak_price=peak)
+        working.ticks = limit_beside(market, working)
+        limit_price = None if order.limit_price is None else market.price(working.ticks)
+        working.order = replace(order, trigger=trigger, limit_price=limit_price)
+        self._clearing.hold_anew(market, working)
+
+    def _fire(self, market: PairMarket, working: WorkingOrder, ticks: int) -> None:
+        """The reference price reached the trigger: the order goes to market with what its account can pay."""
+        order = working.order
+        assert order.trigger is not None, f"{order} waits for no price"
+        trigger = replace(order.trigger, last_price=market.price(ticks), at_ns=self._clearing.now_ns)
+        working.order = replace(order, trigger=trigger)
+        self._clearing.tell(working, "status")
+        self.begin(market, working)
+
+    def begin(self, market: PairMarket, working: WorkingOrder) -> None:
+        """A waiting order goes to market. A market order meets the book of now: what it cannot pay is cancelled."""
+        working.is_waiting = False
+        if working.executes_as == "market":
+            working.ticks = protection(market.book.facing(working.order.side))
+            try:
+                check_funds(market, working)
+            except ExchangeRefusal:
+                self._clearing.close(working, "canceled", "Insufficient funds")
+                return
+            self._clearing.hold_anew(market, working)
+        self.enter(market, working)
+
+
+def limit_beside(market: PairMarket, working: WorkingOrder) -> int:
+    """The price of a waiting order in ticks: its limit, or without one the trigger that its hold is counted at."""
+    order = working.order
+    if order.limit_price is None:
+        return working.trigger_ticks
+    if order.limit_asked is None:
+        return working.ticks
+    offset = offset_ticks(market, order.limit_asked, order.limit_price_type, working.trigger_ticks)
+    return max(1, working.trigger_ticks + offset)
+
+
+def _reaches(working: WorkingOrder, ticks: int) -> bool:
+    return ticks <= working.ticks if working.order.side == "buy" else ticks >= working.ticks
