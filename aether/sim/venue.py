@@ -55,6 +55,7 @@ _REFUSAL_CODES = (
     ("EOrder:Invalid price", "venue_tick"),
     ("EOrder:Post only order", "venue_post_only"),
     ("EOrder:cl_ord_id already in use", "venue_duplicate"),
+    ("EOrder:Orders limit exceeded", "venue_rate_limit"),
     ("EService:Market in ", "venue_status"),
     ("EGeneral:Invalid arguments", "venue_invalid"),
     ("EQuery:", "venue_invalid"),

@@ -9,7 +9,7 @@ import pytest
 
 from aether.domain.inputs import SubmitRefused, SubmitUnknown
 from aether.kraken.refusals import RefusalClass, classify
-from aether.sim import admission, clearing, exchange
+from aether.sim import admission, clearing, exchange, matching, pricing
 from aether.sim.venue import refused_submit
 
 _RAISED = re.compile(r'ExchangeRefusal\(f?"([^"]+)"\)')
@@ -19,13 +19,13 @@ _STATUSES = ("cancel_only", "reduce_only")  # those which stand for `{status}` i
 def texts() -> list[str]:
     """Every text that the exchange can refuse a request with, as its sources have them."""
     found: set[str] = set()
-    for module in (admission, clearing, exchange):
+    for module in (admission, clearing, exchange, matching, pricing):
         source = inspect.getsource(module)
         raised = _RAISED.findall(source)
         assert len(raised) == source.count("raise ExchangeRefusal("), (
             f"{module.__name__} refuses in a form unknown here"
         )
-        found |= {text.replace("{status}", status) for text in raised for status in _STATUSES}
+        found |= {text.format(status=status, field="volume") for text in raised for status in _STATUSES}
     return sorted(found)
 
 
