@@ -242,9 +242,10 @@ class KrakenVenue:
         while True:
             fields = {"start": _start(since_ns), "ofs": str(offset), "closetime": "close"}
             page = read_closed_orders(await self._rest.call(Endpoint.CLOSED_ORDERS, fields), self._gate)
+            known = len(found)
             found.update({order.order_id: order for order in page.orders})
             offset += page.rows
-            if _is_last(page, offset):
+            if _is_last(page, offset, news=len(found) - known):
                 return tuple(found.values())
 
     async def _fills(self, since_ns: int, orders: Sequence[OrderReport]) -> tuple[Execution, ...]:
@@ -253,9 +254,10 @@ class KrakenVenue:
         while True:
             fields = {"start": _start(since_ns), "ofs": str(offset)}
             page = read_trades(await self._rest.call(Endpoint.TRADES_HISTORY, fields), self._gate)
+            known = len(found)
             found.update({trade.exec_id: trade for trade in page.trades})
             offset += page.rows
-            if _is_last(page, offset):
+            if _is_last(page, offset, news=len(found) - known):
                 return await self._with_our_ids(tuple(found.values()), orders)
 
     async def _with_our_ids(self, trades: Sequence[Execution], orders: Sequence[OrderReport]) -> tuple[Execution, ...]:
@@ -276,11 +278,15 @@ class KrakenVenue:
         return self._stream.states.cl_ord_id(order_id)
 
 
-def _is_last(page: OrdersPage | TradesPage, rows_seen: int) -> bool:
-    """Whether no page follows; where Kraken tells no count, a page that is not full is the last."""
-    if page.count is None:
-        return page.rows < ROWS_IN_PAGE
-    return not page.rows or rows_seen >= page.count
+def _is_last(page: OrdersPage | TradesPage, rows_seen: int, *, news: int) -> bool:
+    """Whether no page follows; where Kraken tells no count, a page that is not full is the last.
+
+    Raises Unreadable where one should follow a page of which every row is known: they would come without end.
+    """
+    is_last = page.rows < ROWS_IN_PAGE if page.count is None else not page.rows or rows_seen >= page.count
+    if not is_last and not news:
+        raise Unreadable(f"a page of {page.rows} rows with nothing new, and more are said to follow")
+    return is_last
 
 
 def _start(since_ns: int) -> str:

@@ -50,6 +50,7 @@ from tests.fuzz.wounds import bytes_wounded, wounded
 
 BASE = "https://kraken.invalid"
 BTC = recall("BTC/USD")
+REQUESTS_MAX = 500  # of one client's twelve calls
 DOCUMENTED = (VenueUnavailable, VenueRefused, OutcomeUnknown)
 
 
@@ -57,16 +58,23 @@ DOCUMENTED = (VenueUnavailable, VenueRefused, OutcomeUnknown)
 
 
 class Edge:
-    """In the place of aiohttp's session: what Kraken and the edge before it answer, one in three wounded."""
+    """In the place of aiohttp's session: what Kraken and the edge before it answer, one in three wounded.
+
+    Now and then it is stuck, and gives each endpoint's first answer for ever.
+    """
 
     def __init__(self, chance: Random, tally: Tally) -> None:
         self._chance = chance
         self._tally = tally
+        self._stuck: dict[str, tuple[int, bytes]] | None = None if chance.randrange(4) else {}
+        self._asked = 0
 
     @asynccontextmanager
     async def request(self, _method: str, url: str, **_: object) -> AsyncIterator[Any]:
         name = url.partition("?")[0].rpartition("/")[2]
-        status, body = self._answer(name)
+        self._asked += 1
+        assert self._asked <= REQUESTS_MAX, f"{name} is asked without end"
+        status, body = self._answer(name) if self._stuck is None else self._stuck.setdefault(name, self._answer(name))
         self._tally.offer(f"answer {name} {status}", body)
         if status == 0:
             raise self._chance.choice((aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, TimeoutError))

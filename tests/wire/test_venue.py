@@ -543,6 +543,25 @@ async def test_pages_without_a_count_are_turned_until_one_is_not_full(account_an
     assert [fields["ofs"] for _, fields, _ in toy.calls if "ofs" in fields] == ["0", "50", "0", "50"]
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "page"),
+    [
+        ("ClosedOrders", {"closed": {"O1": order_row(None)}, "count": 10**9}),
+        ("TradesHistory", {"trades": {"T1": trade_row("O1")}, "count": 10**9}),
+    ],
+)
+async def test_a_page_that_comes_again_and_again_ends_the_look(
+    endpoint: str, page: Any, account_answers: Any, venue: KrakenVenue
+) -> None:
+    account_answers.answers(endpoint, page)
+
+    seen = await venue.account(ASK)
+
+    assert isinstance(seen, AccountUnavailable)
+    assert "nothing new" in seen.why
+    assert [name for name, _, _ in account_answers.calls].count(endpoint) == 2
+
+
 async def test_a_trade_learns_its_order_s_id_from_the_orders_or_by_asking(
     account_answers: Any, venue: KrakenVenue
 ) -> None:
