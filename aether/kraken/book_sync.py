@@ -7,19 +7,18 @@ Source: Kraken docs, WebSocket v2 book channel and its checksum guide.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Literal
 from zlib import crc32
 
-from aether.domain.inputs import BookChanged, Level
+from aether.domain.inputs import BookChanged
 from aether.domain.values import MONEY, Symbol
-from aether.kraken.messages import BookMessage, LevelToken
+from aether.kraken.book_side import BookSide
+from aether.kraken.book_text import digits_of, plain_update
+from aether.kraken.messages import CHECKSUM_MAX, BookMessage, LevelToken
 from aether.kraken.strict_json import INT64_MAX, Unreadable, not_negative
 
-CHECKSUM_LEVELS = 10
 _PLAIN_CHARACTERS_MAX = 18  # as many digits surely fit 64 bits
 
 
@@ -41,16 +40,29 @@ class BookSync:
         depth: the subscribed depth; what falls below it is not deleted by messages, so it is cut here.
     """
 
-    __slots__ = ("_asks", "_bids", "_checksum", "_depth", "_is_whole", "price_decimals", "qty_decimals", "symbol")
+    __slots__ = (
+        "_asks",
+        "_asks_checksum",
+        "_bids",
+        "_checksum",
+        "_is_whole",
+        "_picture",
+        "_plain_update",
+        "price_decimals",
+        "qty_decimals",
+        "symbol",
+    )
 
     def __init__(self, symbol: Symbol, price_decimals: int, qty_decimals: int, depth: int) -> None:
         self.symbol = symbol
         self.price_decimals = price_decimals
         self.qty_decimals = qty_decimals
-        self._depth = depth
-        self._bids = _BookSide(-1)
-        self._asks = _BookSide(1)
+        self._plain_update = plain_update(price_decimals, qty_decimals)
+        self._bids = BookSide(-1, depth)
+        self._asks = BookSide(1, depth)
+        self._asks_checksum = 0  # kept, for the bids' part goes on from it
         self._checksum = 0
+        self._picture: BookChanged | None = None
         self._is_whole = False
 
     @property
@@ -63,6 +75,8 @@ class BookSync:
         self._is_whole = False
         self._bids.clear()
         self._asks.clear()
+        self._asks_checksum = self._checksum = 0
+        self._picture = None
 
     def apply(self, message: BookMessage) -> BookChanged | BookBroken | None:
         """The verified top of the book after this message, or why it was dropped. None: no snapshot yet."""
@@ -72,116 +86,79 @@ class BookSync:
         elif not self._is_whole:
             return None
         try:
-            self._set_levels(self._bids, message.bids)
-            self._set_levels(self._asks, message.asks)
+            bids, asks = self._digits(message.bids), self._digits(message.asks)
         except Unreadable as error:
             return self._broken("unreadable", str(error))
-        if self._bids.is_top_changed or self._asks.is_top_changed or message.is_snapshot:
-            self._checksum = crc32(self._bids.top_digits(), crc32(self._asks.top_digits()))
-        if self._checksum != message.checksum:
-            return self._broken("checksum", f"checksum {self._checksum}, Kraken says {message.checksum}")
-        if self._is_crossed():
+        return self._take(bids, asks, message.checksum)
+
+    def apply_plain(self, text: bytes) -> BookChanged | BookBroken | None:
+        """As `apply`, for what follows HEAD_END in an update of this symbol, read without decoding it.
+
+        None: no snapshot yet, or not the plain form. Nothing was done then, and the reader has to read the frame.
+        """
+        matched = self._plain_update(text)
+        if matched is None or not self._is_whole:
+            return None
+        bids, asks, told = matched.groups()
+        checksum = int(told)
+        if checksum > CHECKSUM_MAX:
+            return None
+        return self._take(digits_of(bids) if bids else (), digits_of(asks) if asks else (), checksum)
+
+    def top(self) -> BookChanged:
+        """Picture of the best ten levels of each side, best first; the same one until they change."""
+        if self._picture is None:
+            bids, asks = tuple(self._bids.top), tuple(self._asks.top)
+            self._picture = BookChanged(self.symbol, bids, asks, self.price_decimals, self.qty_decimals)
+        return self._picture
+
+    def _take(self, bids: Sequence[bytes], asks: Sequence[bytes], checksum: int) -> BookChanged | BookBroken:
+        try:
+            is_changed = bool(bids) and self._bids.take(bids)
+            if asks and self._asks.take(asks):
+                self._asks_checksum = crc32(self._asks.top_text)
+                is_changed = True
+        except Unreadable as error:
+            return self._broken("unreadable", str(error))
+        if is_changed:
+            self._checksum = crc32(self._bids.top_text, self._asks_checksum)
+            self._picture = None
+        if self._checksum != checksum:
+            return self._broken("checksum", f"checksum {self._checksum}, Kraken says {checksum}")
+        if is_changed and self._is_crossed():
             return self._broken("crossed", "best bid is not below best ask")
-        return self.top(CHECKSUM_LEVELS)
+        return self.top()
 
-    def top(self, levels: int) -> BookChanged:
-        """Picture of the best `levels` of each side, best first."""
-        return BookChanged(
-            self.symbol, self._bids.best(levels), self._asks.best(levels), self.price_decimals, self.qty_decimals
-        )
-
-    def _set_levels(self, side: _BookSide, levels: Sequence[LevelToken]) -> None:
+    def _digits(self, levels: Sequence[LevelToken]) -> list[bytes]:
+        """Price, quantity, price, quantity of decoded levels, each in its full decimals and without point."""
+        digits = []
         for level in levels:
-            ticks = _whole(bytes(level.price), self.price_decimals)
-            if ticks == 0:
-                raise Unreadable("price 0")
-            side.set(ticks, _whole(bytes(level.qty), self.qty_decimals))
-        side.cut(self._depth)
+            digits.append(_digits(bytes(level.price), self.price_decimals))
+            digits.append(_digits(bytes(level.qty), self.qty_decimals))
+        return digits
 
     def _is_crossed(self) -> bool:
-        bids, asks = self._bids.best(1), self._asks.best(1)
-        return bool(bids) and bool(asks) and bids[0][0] >= asks[0][0]
+        bids, asks = self._bids.top, self._asks.top
+        return bool(bids and asks) and bids[0][0] >= asks[0][0]
 
     def _broken(self, kind: Literal["checksum", "crossed", "unreadable"], why: str) -> BookBroken:
         self.drop()
         return BookBroken(self.symbol, kind, why)
 
 
-class _BookSide:
-    """Levels of one side, best first: keys are ticks times `sign`, so that both sides ascend."""
-
-    __slots__ = ("_best", "_digits", "_keys", "_lots", "_sign", "is_top_changed")
-
-    def __init__(self, sign: int) -> None:
-        self._sign = sign
-        self._keys: list[int] = []
-        self._lots: list[int] = []
-        self._best: tuple[Level, ...] = ()
-        self._digits = b""
-        self.is_top_changed = False
-
-    def clear(self) -> None:
-        self._keys.clear()
-        self._lots.clear()
-        self.is_top_changed = True
-
-    def set(self, ticks: int, lots: int) -> None:
-        """Set a level, or take it away where `lots` is 0; taking away an unknown one is no error."""
-        key = ticks * self._sign
-        keys = self._keys
-        place = bisect_left(keys, key)
-        is_there = place < len(keys) and keys[place] == key
-        if lots == 0:
-            if not is_there:
-                return
-            del keys[place], self._lots[place]
-        elif is_there:
-            self._lots[place] = lots
-        else:
-            keys.insert(place, key)
-            self._lots.insert(place, lots)
-        if place < CHECKSUM_LEVELS:
-            self.is_top_changed = True
-
-    def cut(self, depth: int) -> None:
-        """Drop what lies below the subscribed depth."""
-        if len(self._keys) > depth:
-            del self._keys[depth:], self._lots[depth:]
-
-    def best(self, levels: int) -> tuple[Level, ...]:
-        """The best levels as ticks and lots; the top ten is kept until it changes."""
-        self._refresh()
-        return self._best[:levels] if levels <= CHECKSUM_LEVELS else self._copy(levels)
-
-    def top_digits(self) -> bytes:
-        """Text of the top ten that the checksum is taken over."""
-        self._refresh()
-        return self._digits
-
-    def _refresh(self) -> None:
-        if self.is_top_changed:
-            self._best = self._copy(CHECKSUM_LEVELS)
-            self._digits = (b"%d%d" * len(self._best)) % tuple(chain.from_iterable(self._best))
-            self.is_top_changed = False
-
-    def _copy(self, levels: int) -> tuple[Level, ...]:
-        keys, lots = self._keys[:levels], self._lots[:levels]
-        return tuple(zip(keys if self._sign > 0 else [-key for key in keys], lots, strict=True))
-
-
-def _whole(token: bytes, decimals: int) -> int:
-    """Whole steps of 10^-decimals in a number's own text. Raises Unreadable where it does not come out even."""
+def _digits(token: bytes, decimals: int) -> bytes:
+    """Digits of so many decimals of a number's own text. Raises Unreadable where it has more, or is no such number."""
     point = token.find(b".")
     written = len(token) - point - 1 if point >= 0 else 0
     if written == decimals and len(token) <= _PLAIN_CHARACTERS_MAX:
         digits = token.replace(b".", b"", 1)
         if digits.isdigit():
-            return int(digits)
-    return _whole_of_other_text(token, decimals)
+            return digits
+    return b"%d" % _whole_of_other_text(token, decimals)
 
 
 def _whole_of_other_text(token: bytes, decimals: int) -> int:
-    """As `_whole`, for long numbers, fewer digits than the pair has, or an exponent. Beyond 64 bits is unreadable."""
+    """Steps of 10^-decimals: for long numbers, fewer digits than the pair has, an exponent. Unreadable past 64 bits."""
     steps = not_negative(token, "level").scaleb(decimals, MONEY)
     whole = steps.to_integral_value()
     if steps != whole:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from aether.domain.errors import VenueRefused, VenueUnavailable
-from aether.domain.inputs import FeedLost, HistorySeen, InstrumentSeen, SystemStatusSeen
+from aether.domain.inputs import BookChanged, FeedLost, HistorySeen, InstrumentSeen, SystemStatusSeen
 from aether.domain.instruments import Instrument
 from aether.domain.spot_gate import SpotGate
 from aether.domain.values import NANOS_PER_S, Symbol
 from aether.kraken import requests
 from aether.kraken.book_sync import BookBroken, BookSync
+from aether.kraken.book_text import HEAD_END, update_head
 from aether.kraken.connection import Connector, Pinger, Send
 from aether.kraken.endpoints import Endpoint
 from aether.kraken.listings import read_bars
@@ -147,6 +148,8 @@ class _MarketListener:
         self._rules: dict[Symbol, Instrument] = {symbol: gate.instruments[symbol] for symbol in symbols}
         self._told: dict[Symbol, Instrument] = {}
         self._watches: dict[Symbol, _Watch] = {}
+        # Only symbols of the gate are subscribed, so a head that is found here names an admitted one.
+        self._symbol_of_head = {update_head(symbol): symbol for symbol in self._rules}
 
     async def prepare(self) -> None:
         """Nothing is needed before a public connect."""
@@ -165,7 +168,23 @@ class _MarketListener:
             await send(requests.subscribe_trades(some, req_id=next(self._req_ids)))
 
     def heard(self, frame: bytes) -> None:
-        """Turn one frame into inputs. What is malformed or not ours is counted by the reader, and dropped."""
+        """Turn one frame into inputs. What is malformed or not ours is counted by the reader, and dropped.
+
+        Nearly all frames are plain updates of a book: they are tried first, and read without decoding.
+        """
+        head, _, text = frame.partition(HEAD_END)
+        symbol = self._symbol_of_head.get(head)
+        watch = self._watches.get(symbol) if symbol is not None else None
+        outcome = watch.book.apply_plain(text) if watch is not None else None
+        if watch is None or outcome is None:
+            self._read(frame)
+            return
+        self._reader.counts["frames"] += 1
+        if self._counters is not None:
+            self._counters.feed_message("book")
+        self._outcome(watch, outcome)
+
+    def _read(self, frame: bytes) -> None:
         message = self._reader.read(frame)
         if self._counters is not None:
             self._counters.feed_message(_CHANNELS.get(type(message), "other"))
@@ -214,15 +233,15 @@ class _MarketListener:
 
     def _book(self, message: BookMessage) -> None:
         watch = self._watches.get(message.symbol)
-        if watch is None:
-            return
-        outcome = watch.book.apply(message)
-        if outcome is None:
-            return
+        outcome = watch.book.apply(message) if watch is not None else None
+        if watch is not None and outcome is not None:
+            self._outcome(watch, outcome)
+
+    def _outcome(self, watch: _Watch, outcome: BookChanged | BookBroken) -> None:
         if isinstance(outcome, BookBroken):
             if self._counters is not None and outcome.kind == "checksum":
                 self._counters.checksum_failed()
-            self._lose(message.symbol, watch, outcome.why)
+            self._lose(outcome.symbol, watch, outcome.why)
             return
         watch.heard_ns = self._clock.monotonic_ns()
         watch.is_lost = False

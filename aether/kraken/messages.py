@@ -13,6 +13,8 @@ from aether.domain.orders import AssetAmount, Liquidity, OrderTerms, VenueStatus
 from aether.domain.values import Price, Qty, Symbol, Usd
 from aether.kraken.strict_json import Malformed
 
+CHECKSUM_MAX = (1 << 32) - 1
+
 
 class LevelToken(Protocol):
     """One level of a book message: price and quantity as the bytes that Kraken wrote."""

@@ -15,6 +15,7 @@ from aether.domain.inputs import TradeSeen
 from aether.domain.instruments import PairStatus
 from aether.domain.values import Price, Qty, Symbol, Usd
 from aether.kraken.messages import (
+    CHECKSUM_MAX,
     BalancesRead,
     BookMessage,
     BooksRead,
@@ -62,7 +63,6 @@ from aether.kraken.strict_json import (
 
 Admit = Callable[[str], Symbol | None]
 
-CHECKSUM_MAX = (1 << 32) - 1
 _BOOK_PREFIX = b'{"channel":"book"'
 # A book frame of one symbol has 20 quotation marks besides its levels, 24 with a timestamp, and 4 in each level. One
 # with exactly so many, and every field there, has no room for a key that stands twice: it needs no second reading.

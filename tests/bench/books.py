@@ -13,6 +13,7 @@ import msgspec
 
 from aether.domain.spot_gate import recall
 from aether.kraken.book_sync import BookSync
+from aether.kraken.book_text import HEAD_END, update_head
 from aether.kraken.messages import BooksRead
 from aether.kraken.wire import Reader
 from tests.bench.stream import Stream, made, recorded
@@ -67,20 +68,18 @@ def _row(stream: Stream, rounds: int) -> Row:
 
 
 def aether_book(stream: Stream) -> Pass:
-    read = Reader(recall).read
-    book = BookSync(recall(stream.symbol), stream.price_decimals, stream.qty_decimals, stream.depth)
-
-    def take(frame: bytes) -> None:
-        message = read(frame)
-        assert isinstance(message, BooksRead)
-        for one in message.books:
-            book.apply(one)
-
-    take(stream.snapshot)
+    """Our book as the feed drives it, with the picture of the top ten that it hands on."""
+    symbol = recall(stream.symbol)
+    book = BookSync(symbol, stream.price_decimals, stream.qty_decimals, stream.depth)
+    snapshot = Reader(recall).read(stream.snapshot)
+    assert isinstance(snapshot, BooksRead)
+    book.apply(snapshot.books[0])
+    books = {update_head(symbol): book}
 
     def run() -> int:
         for frame in stream.updates:
-            take(frame)
+            head, _, text = frame.partition(HEAD_END)
+            books[head].apply_plain(text)
         assert book.is_whole
         return len(stream.updates)
 

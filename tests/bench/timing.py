@@ -6,7 +6,7 @@ import gc
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from statistics import median
-from time import perf_counter_ns
+from time import process_time_ns
 from typing import Any
 
 Pass = Callable[[], int]
@@ -42,9 +42,9 @@ class Row:
 
 
 def in_turns(prepare: Mapping[str, Callable[[], Pass]], rounds: int) -> dict[str, float]:
-    """Nanoseconds an item of each work: the median over rounds, in each of which every one has its turn.
+    """Nanoseconds of processor time an item of each work: the median over rounds, in which every one has its turn.
 
-    Garbage is collected between passes and never within one.
+    Garbage is collected between passes and never within one. Time in which other processes run is not counted.
     """
     taken: dict[str, list[float]] = {name: [] for name in prepare}
     for _ in range(rounds):
@@ -52,8 +52,8 @@ def in_turns(prepare: Mapping[str, Callable[[], Pass]], rounds: int) -> dict[str
             work = make()
             gc.collect()
             gc.disable()
-            began_ns = perf_counter_ns()
+            began_ns = process_time_ns()
             items = work()
-            taken[name].append((perf_counter_ns() - began_ns) / items)
+            taken[name].append((process_time_ns() - began_ns) / items)
             gc.enable()
     return {name: median(times) for name, times in taken.items()}

@@ -52,7 +52,7 @@ def whole_book(depth: int = 10) -> BookSync:
 
 
 def test_a_snapshot_gives_ticks_and_lots_best_first() -> None:
-    changed = whole_book().top(10)
+    changed = whole_book().top()
 
     assert changed == BookChanged(
         SYMBOL, ((645250, 53807066), (645242, 3095975)), ((645251, 1077490), (645261, 5100)), 1, 8
@@ -89,7 +89,7 @@ def test_a_wrong_checksum_drops_the_book_and_updates_are_passed_over_until_a_sna
     assert broken.symbol == SYMBOL
     assert "checksum" in broken.why
     assert not book.is_whole
-    assert book.top(10).bids == ()
+    assert book.top().bids == ()
     assert book.apply(message("update", [("64525.0", "1.00000000")], [], 1)) is None
     assert isinstance(book.apply(message("snapshot", BIDS, ASKS, checksum(BIDS, ASKS))), BookChanged)
 
