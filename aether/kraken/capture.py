@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 from aether.domain.spot_gate import SpotGate, recall
 from aether.domain.values import Symbol
 from aether.kraken.book_sync import BookBroken, BookSync
-from aether.kraken.messages import Answer, BookMessage, BooksRead, ExecutionsRead, PairsRead, TradesRead, Unspoken
+from aether.kraken.messages import (
+    Answer,
+    BookMessage,
+    BooksRead,
+    CandlesRead,
+    ExecutionsRead,
+    PairsRead,
+    TickersRead,
+    TradesRead,
+    Unspoken,
+)
 from aether.kraken.strict_json import Malformed
 from aether.kraken.wire import Reader
 
@@ -103,8 +113,8 @@ class _Verifier:
             case BooksRead(books):
                 for book in books:
                     self._verify(number, book)
-            case TradesRead(trades):
-                for symbol in dict.fromkeys(trade.symbol for trade in trades):
+            case TradesRead(rows) | TickersRead(rows) | CandlesRead(rows):
+                for symbol in dict.fromkeys(row.symbol for row in rows):
                     self._seen(symbol)
             case PairsRead(pairs):
                 for pair in pairs:

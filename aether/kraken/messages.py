@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol, TypeAlias
 
-from aether.domain.inputs import TradeSeen
+from aether.domain.inputs import Bar, TradeSeen
 from aether.domain.instruments import PairStatus, Side
 from aether.domain.orders import AssetAmount, Liquidity, OrderTerms, VenueStatus
 from aether.domain.values import Price, Qty, Symbol, Usd
@@ -65,6 +65,45 @@ class TradesRead:
     """A frame of channel `trade`, oldest first."""
 
     trades: tuple[TradeSeen, ...]
+    is_snapshot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ticker:
+    """One admitted row of channel `ticker`: prices are None where there is none; `volume` is of 24 hours, in coins."""
+
+    symbol: Symbol
+    bid: Price | None
+    bid_qty: Qty
+    ask: Price | None
+    ask_qty: Qty
+    last: Price | None
+    volume: Qty
+    venue_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class TickersRead:
+    """A frame of channel `ticker`."""
+
+    tickers: tuple[Ticker, ...]
+    is_snapshot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """One admitted row of channel `ohlc`, running or complete; `bar_s` is its length in seconds."""
+
+    symbol: Symbol
+    bar: Bar
+    bar_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class CandlesRead:
+    """A frame of channel `ohlc`: all complete candles there are, or the running one after a trade."""
+
+    candles: tuple[Candle, ...]
     is_snapshot: bool
 
 
@@ -222,6 +261,13 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Complaint:
+    """What the edge says of the whole link, to no request in particular: `{"Error":"Exceeded msg rate"}`."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unspoken:
     """A sound message of a kind that we do not speak: counted, and passed over."""
 
@@ -233,10 +279,13 @@ Message: TypeAlias = (
     | SystemStatus
     | BooksRead
     | TradesRead
+    | TickersRead
+    | CandlesRead
     | PairsRead
     | ExecutionsRead
     | BalancesRead
     | Answer
+    | Complaint
     | Unspoken
     | Malformed
 )

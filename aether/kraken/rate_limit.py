@@ -6,6 +6,7 @@ decay with time; over the maximum, calls are refused and going on prolongs it.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -17,6 +18,8 @@ MILLI = 1000  # points are counted in thousandths, so that decay is exact
 # Points that are left unused: calls may arrive closer together than they left, and Kraken's count cannot decay below
 # nothing meanwhile. One point bears delays that differ by a quarter of a second at the highest tier, more at others.
 MARGIN = 1
+SUBSCRIPTIONS_PER_S = 20
+COMPLAINT_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +130,29 @@ class Silence:
         left_ns = self._until_ns - self._clock.monotonic_ns()
         if left_ns > 0:
             raise VenueUnavailable(f"keeping silent: {self._why}", retry_after_s=left_ns / NANOS_PER_S)
+
+
+class Pace:
+    """Lets requests of one link leave at most so many a second, and none for a while after a complaint.
+
+    Source: the limit of messages on a socket is dynamic and not published; nautilus_trader keeps to 20 subscriptions a
+    second (Kraken's own answer to more is `Exceeded msg rate`).
+    """
+
+    def __init__(self, clock: Clock, per_s: int = SUBSCRIPTIONS_PER_S) -> None:
+        self._clock = clock
+        self._counter = Counter(per_s, per_s * MILLI)
+        self._held_until_ns = 0
+
+    async def take(self) -> None:
+        """Wait until one more may leave, and count it."""
+        now_ns = self._clock.monotonic_ns()
+        wait_ns = max(self._counter.wait_ns(1, now_ns), self._held_until_ns - now_ns)
+        self._counter.charge(1, now_ns)
+        await asyncio.sleep(wait_ns / NANOS_PER_S)
+
+    def complained(self) -> None:
+        """Kraken says that it was too much: nothing more for `COMPLAINT_S`, then one by one."""
+        now_ns = self._clock.monotonic_ns()
+        self._held_until_ns = now_ns + COMPLAINT_S * NANOS_PER_S
+        self._counter.fill(self._held_until_ns)

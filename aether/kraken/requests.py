@@ -105,6 +105,18 @@ def subscribe_trades(symbols: Sequence[Symbol], *, req_id: int) -> bytes:
     return _request("subscribe", {"channel": "trade", "symbol": list(symbols), "snapshot": False}, req_id)
 
 
+def subscribe_ticker(symbols: Sequence[Symbol], *, req_id: int) -> bytes:
+    """Ask for the tickers of these symbols at every change of their best prices, not at trades alone."""
+    fields: dict[str, Json] = {"channel": "ticker", "symbol": list(symbols), "event_trigger": "bbo", "snapshot": True}
+    return _request("subscribe", fields, req_id)
+
+
+def subscribe_candles(symbols: Sequence[Symbol], bar_min: int, *, req_id: int) -> bytes:
+    """Ask for the candles of these symbols, `bar_min` minutes long: those there are, and each change of the last."""
+    fields: dict[str, Json] = {"channel": "ohlc", "symbol": list(symbols), "interval": bar_min, "snapshot": True}
+    return _request("subscribe", fields, req_id)
+
+
 def subscribe_instruments(*, req_id: int) -> bytes:
     """Ask for the rules of all pairs, and for their changes."""
     return _request("subscribe", {"channel": "instrument", "snapshot": True}, req_id)

@@ -42,13 +42,14 @@ class BookFrameShape(msgspec.Struct, gc=False):
 
 
 class HeadShape(msgspec.Struct, gc=False):
-    """What tells the kind of any other frame; `data` stays undecoded."""
+    """What tells the kind of any other frame; `data` stays undecoded. `Error` comes with neither channel nor method."""
 
     channel: str = ""
     method: str = ""
     type: str = ""
     data: Raw = ABSENT
     sequence: Whole | None = None
+    complaint: str = msgspec.field(name="Error", default="")
     ratecount: Raw = ABSENT
     rate_count: Raw = ABSENT
     ratecounter: Raw = ABSENT

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import TypeVar
 
 from msgspec import Raw
 
@@ -19,12 +20,15 @@ from aether.kraken.messages import (
     BalancesRead,
     BookMessage,
     BooksRead,
+    CandlesRead,
+    Complaint,
     ExecutionsRead,
     Heartbeat,
     Message,
     PairRules,
     PairsRead,
     SystemStatus,
+    TickersRead,
     TradesRead,
     Unspoken,
 )
@@ -60,8 +64,10 @@ from aether.kraken.strict_json import (
     printable,
     rfc3339_to_nanos,
 )
+from aether.kraken.tickers import read_candle, read_ticker
 
 Admit = Callable[[str], Symbol | None]
+Row = TypeVar("Row")
 
 _BOOK_PREFIX = b'{"channel":"book"'
 # A book frame of one symbol has 20 quotation marks besides its levels, 24 with a timestamp, and 4 in each level. One
@@ -122,13 +128,19 @@ class Reader:
             case "book":
                 return self._books(decode(BOOKS_DECODER, _data(head)), head.type)
             case "trade":
-                return self._trades(head)
+                return TradesRead(self._rows(head, _trade), _is_snapshot(head.type))
+            case "ticker":
+                return TickersRead(self._rows(head, read_ticker), _is_snapshot(head.type))
+            case "ohlc":
+                return CandlesRead(self._rows(head, read_candle), _is_snapshot(head.type))
             case "instrument":
                 return self._pairs(head)
             case "executions":
                 return self._executions(head)
             case "balances":
                 return self._balances(head)
+            case "" if head.complaint:
+                return Complaint(printable(head.complaint))
             case _:
                 self.counts["unspoken"] += 1
                 return Unspoken(printable(head.channel or "neither channel nor method"))
@@ -146,28 +158,20 @@ class Reader:
                 read.append(BookMessage(symbol, is_snapshot, book.bids or (), book.asks or (), book.checksum))
         return BooksRead(tuple(read))
 
-    def _trades(self, head: HeadShape) -> TradesRead:
-        trades = []
-        for row in decode(ROWS_DECODER, _data(head)):
+    def _rows(self, head: HeadShape, read: Callable[[Raw, Admit], Row | None]) -> tuple[Row, ...]:
+        """Rows of market data, each for itself: one that is malformed or not ours is counted and dropped."""
+        rows = []
+        for raw in decode(ROWS_DECODER, _data(head)):
             try:
-                trade = self._trade(decode(TRADE_DECODER, row))
+                row = read(raw, self._admit)
             except Unreadable:
                 self.counts["malformed"] += 1
                 continue
-            if trade is not None:
-                trades.append(trade)
-        return TradesRead(tuple(trades), _is_snapshot(head.type))
-
-    def _trade(self, row: TradeShape) -> TradeSeen | None:
-        symbol = self._admit(row.symbol)
-        if symbol is None:
-            self.counts["unadmitted"] += 1
-            return None
-        side = side_of(row.side)
-        if side is None:
-            raise Unreadable(f"side: {printable(row.side)!r}")
-        price, qty = Price(positive(row.price, "price")), Qty(positive(row.qty, "qty"))
-        return TradeSeen(symbol, side, price, qty, rfc3339_to_nanos(row.timestamp, "timestamp"))
+            if row is None:
+                self.counts["unadmitted"] += 1
+            else:
+                rows.append(row)
+        return tuple(rows)
 
     def _pairs(self, head: HeadShape) -> PairsRead:
         pairs = []
@@ -236,6 +240,18 @@ def _status(data: Raw) -> SystemStatus:
     if not statuses:
         raise Unreadable("data is empty")
     return SystemStatus(printable(statuses[-1].system))
+
+
+def _trade(raw: Raw, admit: Admit) -> TradeSeen | None:
+    row: TradeShape = decode(TRADE_DECODER, raw)
+    symbol = admit(row.symbol)
+    if symbol is None:
+        return None
+    side = side_of(row.side)
+    if side is None:
+        raise Unreadable(f"side: {printable(row.side)!r}")
+    price, qty = Price(positive(row.price, "price")), Qty(positive(row.qty, "qty"))
+    return TradeSeen(symbol, side, price, qty, rfc3339_to_nanos(row.timestamp, "timestamp"))
 
 
 def _pair(symbol: Symbol, row: PairShape) -> PairRules:

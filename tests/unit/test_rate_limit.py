@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
 
 from aether.domain.errors import VenueUnavailable
 from aether.domain.values import NANOS_PER_S, UtcNanos
-from aether.kraken.rate_limit import Counter, Silence, Tier, limits_of_max
+from aether.kraken.rate_limit import COMPLAINT_S, Counter, Pace, Silence, Tier, limits_of_max
+from aether.sim.virtual_time import VirtualClock, VirtualTimeLoop
 
 S = NANOS_PER_S
 
@@ -100,3 +103,35 @@ def test_a_silence_ends_to_the_nanosecond_and_a_shorter_one_does_not_cut_it() ->
         silence.check()
     clock.now_ns += 1
     silence.check()
+
+
+def on_virtual_time(act: Callable[[VirtualClock], Awaitable[None]]) -> int:
+    """Nanoseconds that a coroutine slept."""
+    loop = VirtualTimeLoop()
+    clock = VirtualClock(loop, start_wall_ns=0)
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(_awaited(act, clock))
+        return clock.monotonic_ns()
+
+
+async def _awaited(act: Callable[[VirtualClock], Awaitable[None]], clock: VirtualClock) -> None:
+    await act(clock)
+
+
+def test_b13_subscriptions_leave_at_their_pace_after_a_first_burst() -> None:
+    async def subscribe(clock: VirtualClock) -> None:
+        pace = Pace(clock)
+        for _ in range(120):
+            await pace.take()
+
+    assert on_virtual_time(subscribe) == pytest.approx(5 * S, rel=1e-6)
+
+
+def test_b13_after_a_complaint_nothing_leaves_for_a_while_and_then_no_burst() -> None:
+    async def subscribe(clock: VirtualClock) -> None:
+        pace = Pace(clock)
+        pace.complained()
+        for _ in range(20):
+            await pace.take()
+
+    assert on_virtual_time(subscribe) == pytest.approx((COMPLAINT_S + 1) * S, rel=1e-6)

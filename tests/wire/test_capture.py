@@ -57,7 +57,7 @@ def test_one_changed_digit_is_found_and_the_book_waits_for_its_next_snapshot(cap
 
 def test_what_is_not_spoken_malformed_or_not_admitted_is_told_apart(gate: SpotGate) -> None:
     lines = [
-        b'{"channel":"ticker","type":"update","data":[]}',
+        b'{"channel":"level3","type":"update","data":[]}',
         b"CloudFlare WebSocket proxy restarting",
         b'{"channel":"book","type":"snapshot","data":[{"symbol":"ETH/BTC","bids":[],"asks":[],"checksum":0}]}',
         b'{"channel":"heartbeat"}',

@@ -35,10 +35,7 @@ FRAMES = sorted(
     for path in CAPTURES.glob(pattern)
 )
 NOT_SPOKEN = {
-    "kraken-async-rs/candles_snapshot-candles_snapshot.json",
     "kraken-async-rs/l3_snapshot-l3_snapshot.json",
-    "kraken-async-rs/ticker_snapshot-ticker_snapshot.json",
-    "live-2026-09/ws2-ticker-update.json",
 }
 NO_JSON = {"kraken-async-rs/cloudflare_restarting_nonjson.txt"}
 
@@ -107,6 +104,7 @@ READ_ELSEWHERE: dict[str, str] = {
     "assetpairs/AssetPairs-20260112.json.gz": "wire/test_captures.py",
     "assetpairs/rest-AssetPairs-20210417.json.gz": "wire/test_captures.py",
     "error-strings.json": "unit/test_refusals.py",
+    "kraken-net/rest-get-api-key-info.json": "wire/test_key_passport.py",
     "signing-vectors.json": "unit/test_signing.py",
     "ws2-book/btcusd-d10-20260719T1754.raw.ndjson": "wire/test_capture.py",
     "ws2-book/ws2shape-book1000-20210417.ndjson.gz": "wire/test_capture.py",

@@ -286,7 +286,7 @@ def test_only_a_clear_answer_is_a_yes_or_a_no(said: bytes, *, is_yes: bool, is_n
     assert (answer.is_yes, answer.is_no) == (is_yes, is_no)
 
 
-@pytest.mark.parametrize("frame", [b'{"Error":"Exceeded msg rate"}', b"{}", b'{"channel":"ticker","data":[]}'])
+@pytest.mark.parametrize("frame", [b'{"error":"Exceeded msg rate"}', b"{}", b'{"channel":"level3","data":[]}'])
 def test_sound_frames_of_other_kinds_are_counted(frame: bytes) -> None:
     reader = Reader(recall)
 
