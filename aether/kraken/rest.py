@@ -24,7 +24,7 @@ from aether.kraken.key_standing import LOCKOUT_S, KeyStanding
 from aether.kraken.order_fields import Json
 from aether.kraken.rate_limit import MARGIN, Counter, Silence, TierLimits
 from aether.kraken.refusals import RefusalClass, classify, is_bad_nonce, is_lockout, throttled_until_s
-from aether.kraken.signing import Credentials, NonceKeeper
+from aether.kraken.signing import Credentials, NonceKeeper, form
 from aether.kraken.strict_json import Unreadable, check, decode, printable
 from aether.ports import Clock, VenueCounters
 
@@ -263,7 +263,7 @@ def _written(endpoint: Endpoint, fields: Mapping[str, Json]) -> tuple[bytes, str
     """The bytes that are signed and sent, and what they are."""
     if endpoint.value.is_json:
         return msgspec.json.encode(fields), "application/json"
-    return urlencode(fields).encode("ascii"), "application/x-www-form-urlencoded"
+    return form(fields), "application/x-www-form-urlencoded"
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

@@ -10,11 +10,13 @@ import asyncio
 import base64
 import binascii
 import hashlib
-import hmac
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
+from urllib.parse import urlencode
 
 from aether.domain.errors import BadConfiguration
 from aether.domain.values import NANOS_PER_S
@@ -22,6 +24,15 @@ from aether.ports import Clock
 
 NONCE_RESERVE_NS = 60 * NANOS_PER_S
 NONCE_MAX = (1 << 64) - 1
+SHA512_BLOCK = 128  # bytes
+
+_NOTHING_TO_ESCAPE = re.compile(r"[A-Za-z0-9_.~=&-]*").fullmatch
+
+
+class _Hash(Protocol):
+    def copy(self) -> Self: ...
+    def update(self, data: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,15 @@ class Credentials:
     base_url: str
     api_key: str
     secret: bytes = field(repr=False)
+    # HMAC's two SHA-512 states after the padded secret (RFC 2104): to go on from copies takes half of hashing it anew.
+    _inner: _Hash = field(init=False, repr=False, compare=False)
+    _outer: _Hash = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        block = self.secret if len(self.secret) <= SHA512_BLOCK else hashlib.sha512(self.secret).digest()
+        block = block.ljust(SHA512_BLOCK, b"\0")
+        object.__setattr__(self, "_inner", hashlib.sha512(bytes(byte ^ 0x36 for byte in block)))
+        object.__setattr__(self, "_outer", hashlib.sha512(bytes(byte ^ 0x5C for byte in block)))
 
     @classmethod
     def from_text(cls, base_url: str, api_key: str, secret_base64: str) -> Self:
@@ -50,8 +70,20 @@ class Credentials:
 
     def sign(self, path: str, nonce: int, body: bytes) -> str:
         """Value of `API-Sign` for these exact bytes; `path` begins at `/0/private/`, and `body` holds the nonce too."""
-        digest = hashlib.sha256(str(nonce).encode("ascii") + body).digest()
-        return base64.b64encode(hmac.digest(self.secret, path.encode("ascii") + digest, "sha512")).decode("ascii")
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(path.encode("ascii") + hashlib.sha256(b"%d" % nonce + body).digest())
+        outer.update(inner.digest())
+        return binascii.b2a_base64(outer.digest(), newline=False).decode("ascii")
+
+
+def form(fields: Mapping[str, object]) -> bytes:
+    """Body of a form (`application/x-www-form-urlencoded`), as `urllib.parse.urlencode` writes it.
+
+    An order has as a rule nothing to escape, and to see that takes a fifth of the time of escaping each text.
+    """
+    text = "&".join([f"{name}={value}" for name, value in fields.items()])
+    is_plain = _NOTHING_TO_ESCAPE(text) and text.count("=") == len(fields) == text.count("&") + 1
+    return (text if is_plain else urlencode(fields)).encode("ascii")
 
 
 class NonceKeeper:

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
+import hmac
 import json
 import stat
 import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
@@ -15,7 +18,7 @@ from hypothesis import strategies as st
 
 from aether.domain.errors import BadConfiguration
 from aether.domain.values import NANOS_PER_S, UtcNanos
-from aether.kraken.signing import NONCE_RESERVE_NS, Credentials, NonceKeeper
+from aether.kraken.signing import NONCE_RESERVE_NS, Credentials, NonceKeeper, form
 
 VECTORS = json.loads((Path(__file__).parents[1] / "wire" / "captures" / "signing-vectors.json").read_text("utf-8"))
 NOW = 1_790_000_000 * NANOS_PER_S
@@ -39,6 +42,20 @@ def test_the_published_signatures_come_out(vector: dict[str, str]) -> None:
     signature = credentials.sign(vector["path"], int(vector["nonce"]), vector["body"].encode())
 
     assert signature == vector["api_sign"]
+
+
+@given(secret=st.binary(min_size=1, max_size=300), nonce=st.integers(0, 2**64 - 1), body=st.binary(max_size=300))
+def test_a_signature_is_the_hmac_of_the_standard_library(secret: bytes, nonce: int, body: bytes) -> None:
+    message = b"/0/private/Balance" + hashlib.sha256(str(nonce).encode() + body).digest()
+
+    signature = Credentials("https://api.kraken.com", "key", secret).sign("/0/private/Balance", nonce, body)
+
+    assert signature == base64.b64encode(hmac.digest(secret, message, "sha512")).decode()
+
+
+@given(fields=st.dictionaries(st.text(), st.one_of(st.text(), st.integers(), st.booleans())))
+def test_a_form_is_written_as_the_standard_library_writes_it(fields: dict[str, object]) -> None:
+    assert form(fields) == urlencode(fields).encode("ascii")
 
 
 def test_the_secret_never_shows_in_text() -> None:
@@ -114,6 +131,7 @@ def test_a_file_that_holds_no_nonce_stops_the_start(tmp_path: Path, text: str) -
 TAKE_FOR_EVER = """
 import asyncio, sys, time
 from pathlib import Path
+from urllib.parse import urlencode
 from aether.kraken.signing import NonceKeeper
 class LeapingClock:
     # A minute goes by with every look, so that nearly every nonce needs a new mark on disk.
