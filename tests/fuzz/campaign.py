@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
-from tests.fuzz import client, sandbox
+from tests.fuzz import client, orders, sandbox
 from tests.fuzz.tally import Tally, Target
 
 TARGETS: Mapping[str, Target] = {
     "answers": client.answers,
     "frames": client.frames,
     "links": client.links,
+    "orders": orders.orders,
     "rest": sandbox.rest,
     "sockets": sandbox.sockets,
 }

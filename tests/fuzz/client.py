@@ -202,17 +202,20 @@ SOUND_EXECUTIONS, SOUND_PAIR = corpus.WRITTEN_FRAMES[:2]
 
 
 def links(chance: Random, tally: Tally) -> None:
-    """A link of wounded frames, then a sound one, to the market feed, to the account's stream, and on to a core."""
+    """A link of wounded frames, then sound ones, to the market feed, to the account's stream, and on to a core.
+
+    The second link tells the pair's rules again, which a wound may have changed; the third is subscribed by them.
+    """
     hostile = [tally.offer("link", frame) for frame in _link(chance)]
     book = corpus.book_frames()[0].text
-    core = hear(corpus.gate(), hostile, [SOUND_PAIR, book, SOUND_EXECUTIONS])
+    core = hear(corpus.gate(), hostile, [SOUND_PAIR], [book, SOUND_EXECUTIONS])
 
     reader = Reader(corpus.gate().wire)
     refused = [frame for frame in hostile if isinstance(reader.read(frame), Malformed)]
     told = [each for each in core.heard if isinstance(each, PrivateMalformed)]
     assert len(told) >= len(refused), f"{len(refused)} frames were refused and {len(told)} told to be"
     assert any(isinstance(each, BookChanged) for each in core.heard[-40:]), "the sound book was not heard"
-    assert PrivateStreamLive(2) in core.heard, "the sound snapshot of the second link was not heard"
+    assert PrivateStreamLive(3) in core.heard, "the sound snapshot of the third link was not heard"
     for each in core.heard:
         tally.ended(type(each).__name__)
 
