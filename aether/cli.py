@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -25,6 +26,9 @@ from aether.domain.codes import CODES
 from aether.domain.errors import AetherError, BadConfiguration, JournalBroken
 from aether.journal.audit import verify as verify_journal
 from aether.kraken.capture import verify_capture
+from aether.kraken.capture_record import CHANNELS, read_frames
+from aether.recording import RecordingPlan, RecordingReport, record_capture
+from aether.runtime.clock import SystemClock
 from aether.settings import Settings, default_config_path, load_settings
 from aether.worlds import place_of
 
@@ -267,17 +271,53 @@ def replay(
     raise SystemExit(Exit.DONE if report.ok else Exit.CHECK_FAILED)
 
 
+@capture_app.command(name="record")
+def capture_record(
+    file: Annotated[Path, typer.Argument(help="new file, one frame a line; compressed where it ends in .gz")],
+    *,
+    channels: Annotated[str, typer.Option(help=f"of {', '.join(CHANNELS)}")] = "book,trade,instrument",
+    symbols: Annotated[str | None, typer.Option(help="pairs, as BTC/USD,ETH/USD; symbols.trade unless named")] = None,
+    depth: Annotated[int | None, typer.Option(help="of books; kraken.book_depth unless named")] = None,
+    seconds: Annotated[int | None, typer.Option(min=1, help="how long; until Ctrl-C unless named")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Record a public feed exactly as it comes, from the address of the settings. Ctrl-C ends the file in order."""
+    settings = _settings(config)
+    if depth not in (None, 10, 25, 100, 500, 1000):
+        raise typer.BadParameter("--depth is one of 10, 25, 100, 500, 1000")
+    named = settings.symbols.trade if symbols is None else symbols.split(",")
+    plan = RecordingPlan.of(file, channels, named, depth or settings.kraken.book_depth, seconds)
+    with _progress() as show:
+        report = _await(record_capture(settings, plan, SystemClock(), show))
+    _print(printing.plain(report), as_json=as_json, show=printing.record)
+    if report.ended == "disk":
+        talk.print("aether: the disk reserve is reached (journal.disk_reserve_mb); the file is whole", markup=False)
+        raise SystemExit(Exit.FAILED)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[RecordingReport], None]]:
+    """Shows how a recording goes on a terminal, and nothing in a pipe."""
+    if not talk.is_terminal:
+        yield lambda _: None
+        return
+    with talk.status("connecting") as line:
+        yield lambda report: line.update(
+            f"{report.seconds} s  {report.frames} frames  {report.bytes / 1e6:.1f} MB  {report.reconnects} reconnects"
+        )
+
+
 @capture_app.command(name="verify")
 def capture_verify(
-    files: Annotated[list[Path], typer.Argument(help="recordings, one frame a line")],
+    files: Annotated[list[Path], typer.Argument(help="recordings, one frame a line, compressed or not")],
     depth: Annotated[int, typer.Option(help="subscribed depth, where the recording does not tell it")] = 10,
     as_json: JsonOption = False,
 ) -> None:
     """Decode recorded frames and check each book, through the code that the daemon uses. Exit 6 if one fails."""
     reports = {}
     for file in files:
-        with file.open("rb") as lines:
-            reports[str(file)] = verify_capture(lines, None, depth)
+        reports[str(file)] = verify_capture(read_frames(file), None, depth)
     answers = {name: report.as_json() for name, report in reports.items()}
     _print(answers if len(answers) > 1 else next(iter(answers.values())), as_json=as_json, show=printing.record)
     raise SystemExit(Exit.DONE if all(report.is_sound for report in reports.values()) else Exit.CHECK_FAILED)

@@ -202,6 +202,21 @@ async def paper_world(
         yield Outside(PAPER_ACCOUNT, connect)
 
 
+@asynccontextmanager
+async def public_market(settings: Settings, clock: Clock) -> AsyncIterator[tuple[str, tuple[Service, ...]]]:
+    """Address of the world's public WebSocket, and what must run beside it: our own sandbox where none is named."""
+    if settings.world.name == "paper":
+        yield settings.kraken.ws_public_url, ()
+    elif settings.sandbox.connect is not None:
+        yield read_hello(settings.sandbox.connect)["ws_public"], ()
+    else:
+        sandbox = await Sandbox.start(sandbox_config(settings), clock)
+        try:
+            yield sandbox.hello()["ws_public"], (("sandbox", sandbox.run),)
+        finally:
+            await sandbox.stop()
+
+
 def _connector(
     settings: Settings, session: aiohttp.ClientSession, clock: Clock, counters: VenueCounters | None
 ) -> Connector:
