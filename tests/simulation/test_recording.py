@@ -63,7 +63,7 @@ def test_ctrl_c_ends_a_recording_in_order(
 ) -> None:
     file = tmp_path / "feed.ndjson.gz"
     process = start("record", file, "--json")
-    wait_until(lambda: process.poll() is not None or (file.exists() and file.stat().st_size > 0))
+    wait_until(lambda: process.poll() is not None or (file.exists() and file.stat().st_size > 0), 30, "frames")
     process.send_signal(number)
     code, report, _ = ended(process)
     assert (code, report["ended"], report["bytes"]) == (0, "asked", file.stat().st_size)
