@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol
 
-from aether.domain.effects import AskAccount, CancelOrder, SubmitOrder
+from aether.domain.effects import (
+    AmendOrder,
+    AskAccount,
+    CancelBatch,
+    CancelOrder,
+    SetDeadMan,
+    SubmitBatch,
+    SubmitOrder,
+)
 from aether.domain.facts import Numbered
 from aether.domain.inputs import (
     AccountSeen,
     AccountUnavailable,
+    AmendAccepted,
+    AmendRefused,
+    AmendUnknown,
+    CancelAllAnswered,
     CancelAnswered,
+    DeadManAnswered,
     FeesSeen,
     HistorySeen,
     Input,
@@ -65,6 +78,26 @@ class OrderVenue(Protocol):
 
     async def cancel(self, cancel: CancelOrder) -> CancelAnswered:
         """Ask for a cancel; nothing is raised."""
+        ...
+
+    async def amend(self, amend: AmendOrder) -> AmendAccepted | AmendRefused | AmendUnknown:
+        """Change an open order in place, once. Whatever is no proof comes back as AmendUnknown; nothing is raised."""
+        ...
+
+    async def submit_batch(self, batch: SubmitBatch) -> tuple[SubmitAccepted | SubmitRefused | SubmitUnknown, ...]:
+        """Send these orders once, in one request; one outcome each, in their order, as of `submit`."""
+        ...
+
+    async def cancel_batch(self, batch: CancelBatch) -> tuple[CancelAnswered, ...]:
+        """Ask for several cancels in one request; one answer each, all done or none proven; nothing is raised."""
+        ...
+
+    async def cancel_all(self) -> CancelAllAnswered:
+        """Ask for a cancel of every order of the account, other people's too; nothing is raised."""
+        ...
+
+    async def set_dead_man(self, dead_man: SetDeadMan) -> DeadManAnswered:
+        """Set the dead man's switch, or switch it off; nothing is raised."""
         ...
 
     async def account(self, ask: AskAccount) -> AccountSeen | AccountUnavailable:

@@ -142,8 +142,6 @@ class CancelBatch:
 class CancelAllOrders:
     """Cancel every open order of the account, those that people placed beside us too; safe to repeat."""
 
-    why: str
-
 
 @dataclass(frozen=True, slots=True)
 class SetDeadMan:
@@ -168,7 +166,9 @@ class AskAccount:
     since_ns: int
 
 
-Effect: TypeAlias = SubmitOrder | CancelOrder | AskAccount
+Effect: TypeAlias = (
+    SubmitOrder | CancelOrder | AmendOrder | SubmitBatch | CancelBatch | CancelAllOrders | SetDeadMan | AskAccount
+)
 
 _AMENDABLE = frozenset({"qty", "limit_price", "trigger", "display_qty"})
 

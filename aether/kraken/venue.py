@@ -1,23 +1,39 @@
 """Our account at Kraken: orders over the private WebSocket, the account's views over REST.
 
-Nothing here repeats an order. What proves nothing is SubmitUnknown, and only a failure before any byte was written is a
-refusal of our own. Source: Kraken docs, WebSocket v2 trading and executions; error messages.
+Nothing here repeats an order or an amend, and neither has a second road. What proves nothing is unknown, and only a
+failure before any byte was written is a refusal of our own. What stops goes over REST where the stream is down or its
+token stale, for stopping must always be possible.
+Source: Kraken docs, WebSocket v2 trading and executions; Spot atomic amends; error messages.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from weakref import WeakValueDictionary
 
-from aether.domain.effects import AskAccount, CancelOrder, SubmitOrder
+from aether.domain.effects import (
+    AmendOrder,
+    AskAccount,
+    CancelBatch,
+    CancelOrder,
+    SetDeadMan,
+    SubmitBatch,
+    SubmitOrder,
+)
 from aether.domain.errors import OutcomeUnknown, VenueRefused, VenueUnavailable
 from aether.domain.inputs import (
     AccountSeen,
     AccountUnavailable,
+    AmendAccepted,
+    AmendRefused,
+    AmendUnknown,
+    CancelAllAnswered,
     CancelAnswered,
+    DeadManAnswered,
     FeesSeen,
     Input,
     OrderReported,
@@ -25,25 +41,26 @@ from aether.domain.inputs import (
     SubmitRefused,
     SubmitUnknown,
 )
-from aether.domain.orders import Execution, OrderReport
 from aether.domain.spot_gate import SpotGate
 from aether.domain.values import NANOS_PER_S, Symbol
 from aether.kraken import requests
-from aether.kraken.account import (
-    OrdersPage,
-    TradesPage,
-    read_balances,
-    read_closed_orders,
-    read_fees,
-    read_open_orders,
-    read_queried_orders,
-    read_trades,
-)
+from aether.kraken.account import read_fees
+from aether.kraken.account_views import AccountViews
 from aether.kraken.connection import Connector
 from aether.kraken.endpoints import Endpoint
-from aether.kraken.listings import AssetNames, load_asset_names
-from aether.kraken.messages import Answer
 from aether.kraken.order_counters import OrderCounters
+from aether.kraken.order_fields import Json
+from aether.kraken.outcomes import (
+    Stopped,
+    SubmitOutcome,
+    amend_outcome,
+    batch_outcomes,
+    cancels_answered,
+    dead_man_answered,
+    stopped_by_answer,
+    stopped_by_result,
+    submit_outcome,
+)
 from aether.kraken.private_stream import PrivateListener, StreamGone
 from aether.kraken.rate_limit import TierLimits, limits_of_max
 from aether.kraken.refusals import Refusal, RefusalClass
@@ -51,9 +68,15 @@ from aether.kraken.rest import RestClient
 from aether.kraken.strict_json import Unreadable
 from aether.ports import Clock, Put
 
-ORDERS_IN_QUERY = 50  # Kraken docs, QueryOrders
-ROWS_IN_PAGE = 50  # Kraken docs, ClosedOrders and TradesHistory
 CANCEL_WAIT_S = 10.0  # longest that a cancel waits for its points; then Kraken may decide
+
+
+@dataclass(frozen=True, slots=True)
+class _HeldBack:
+    """Why a request was not sent: our code and a sentence."""
+
+    code: str
+    text: str
 
 
 class KrakenVenue:
@@ -61,7 +84,7 @@ class KrakenVenue:
 
     Args:
         url: address of the private WebSocket, such as `wss://ws-auth.kraken.com/v2`.
-        limits: the account's tier.
+        limits: the account's tier, until Kraken tells it.
         answer_s: how long an answer to an order or a cancel is waited for.
     """
 
@@ -86,89 +109,109 @@ class KrakenVenue:
         self._stream = PrivateListener(rest, gate, clock, self._req_ids, answer_s)
         self._stream.on_rate_count = self._adopt_count
         self._stream.on_rate_count_max = lambda points: self._counters.set_limits(limits_of_max(points))
-        self._names: AssetNames | None = None
+        self._views = AccountViews(rest, self._stream, gate, clock)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, put: Put) -> None:
         """Hear of our account until cancelled (see `ports.OrderVenue`)."""
         self._stream.put = partial(self._pass_on, put)
         await self._connector.keep_connected(self._url, self._stream)
 
-    async def submit(self, order: SubmitOrder) -> SubmitAccepted | SubmitRefused | SubmitUnknown:
+    async def submit(self, order: SubmitOrder) -> SubmitOutcome:
         """Send this order once. Raises InvariantBroken alone: for an order that must never have been made."""
         req_id = next(self._req_ids)
         frame = requests.add_order(order, self._gate, token=self._stream.token, req_id=req_id)
-        if not self._stream.is_open:
-            return SubmitRefused(order.cl_ord_id, "venue_unreachable", "the private stream is not connected")
-        try:
-            self._rest.standing.check()
-        except VenueRefused as error:
-            return SubmitRefused(order.cl_ord_id, error.code, str(error))
-        except VenueUnavailable as error:  # locked out for a time
-            return SubmitRefused(order.cl_ord_id, "venue_rate_limit", str(error))
-        held_back = self._held_back(order, self._clock.monotonic_ns())
+        held_back = self._cannot_send() or self._no_room(order.symbol, (order.cl_ord_id,))
         if held_back is not None:
-            return held_back
+            return SubmitRefused(order.cl_ord_id, held_back.code, held_back.text)
         try:
             answer = await self._stream.ask(req_id, frame)
         except StreamGone as error:
             return SubmitUnknown(order.cl_ord_id, str(error))
         finally:
             self._counters.answered(order.cl_ord_id, self._clock.monotonic_ns())
-        return self._outcome(order, answer)
+        outcome = submit_outcome(order, answer, self._heed(answer.error, order.symbol))
+        self._note(outcome)
+        return outcome
+
+    async def submit_batch(self, batch: SubmitBatch) -> tuple[SubmitOutcome, ...]:
+        """Send these orders once, in one request. Raises as submit."""
+        ids = tuple(order.cl_ord_id for order in batch.orders)
+        req_id = next(self._req_ids)
+        frame = requests.batch_add(batch, self._gate, token=self._stream.token, req_id=req_id)
+        held_back = self._cannot_send() or self._no_room(batch.symbol, ids)
+        if held_back is not None:
+            return tuple(SubmitRefused(cl_ord_id, held_back.code, held_back.text) for cl_ord_id in ids)
+        try:
+            answer = await self._stream.ask(req_id, frame)
+        except StreamGone as error:
+            return tuple(SubmitUnknown(cl_ord_id, str(error)) for cl_ord_id in ids)
+        finally:
+            self._answered(ids)
+        outcomes = batch_outcomes(batch, answer, self._heed(answer.error, batch.symbol))
+        for outcome in outcomes:
+            self._note(outcome)
+        return outcomes
+
+    async def amend(self, amend: AmendOrder) -> AmendAccepted | AmendRefused | AmendUnknown:
+        """Change an open order in place. Raises InvariantBroken alone: for an amend that must never have been made.
+
+        One unanswered change of an order at a time: Kraken promises no order among them.
+        """
+        async with self._turn(amend.cl_ord_id):
+            req_id = next(self._req_ids)
+            frame = requests.amend_order(amend, self._gate, token=self._stream.token, req_id=req_id)
+            held_back = self._cannot_send() or self._no_room_to_amend(amend)
+            if held_back is not None:
+                return AmendRefused(amend.cl_ord_id, held_back.code, held_back.text)
+            try:
+                answer = await self._stream.ask(req_id, frame)
+            except StreamGone as error:
+                return AmendUnknown(amend.cl_ord_id, str(error))
+            finally:
+                self._answered((amend.cl_ord_id,))
+            return amend_outcome(amend, answer, self._heed(answer.error, amend.symbol))
 
     async def cancel(self, cancel: CancelOrder) -> CancelAnswered:
-        """Ask for a cancel: over the stream where it is open, else over REST, for stopping must always be possible."""
-        await self._wait_to_cancel(cancel.cl_ord_id)
-        try:
-            if not self._stream.is_open:
-                return await self._cancel_over_rest(cancel)
-            req_id = next(self._req_ids)
-            self._rest.standing.check()
-            answer = await self._stream.ask(
-                req_id, requests.cancel_order(cancel, token=self._stream.token, req_id=req_id)
+        """Ask for a cancel; repeating it does no harm."""
+        async with self._turn(cancel.cl_ord_id):
+            await self._wait_to_cancel((cancel.cl_ord_id,))
+            stopped = await self._stop(
+                partial(requests.cancel_order, cancel), Endpoint.CANCEL_ORDER, requests.rest_cancel(cancel)
             )
-        except (StreamGone, VenueRefused, VenueUnavailable) as error:
-            return CancelAnswered(cancel.cl_ord_id, done=False, text=str(error))
-        finally:
-            self._counters.answered(cancel.cl_ord_id, self._clock.monotonic_ns())
-        self._heed(answer.error)
-        return CancelAnswered(cancel.cl_ord_id, done=answer.is_yes, text=answer.error)
+            self._answered((cancel.cl_ord_id,))
+            return CancelAnswered(cancel.cl_ord_id, stopped.is_done, stopped.text)
 
-    def _adopt_count(self, symbol: Symbol, milli: int) -> None:
-        self._counters.adopt(symbol, milli, self._clock.monotonic_ns())
+    async def cancel_batch(self, batch: CancelBatch) -> tuple[CancelAnswered, ...]:
+        """Ask for several cancels at once. None waits for an amend under way: either way the order ends."""
+        ids = tuple(cancel.cl_ord_id for cancel in batch.cancels)
+        await self._wait_to_cancel(ids)
+        stopped = await self._stop(
+            partial(requests.batch_cancel, batch), Endpoint.CANCEL_ORDERS, requests.rest_cancel_batch(batch)
+        )
+        self._answered(ids)
+        return cancels_answered(batch, stopped)
 
-    def _pass_on(self, put: Put, told: Input) -> None:
-        """Hand an input on; what ended takes no place among the open orders, and needs no cancel."""
-        if isinstance(told, OrderReported) and told.report.status.is_terminal and told.report.cl_ord_id:
-            self._counters.ended(told.report.cl_ord_id)
-        put(told)
+    async def cancel_all(self) -> CancelAllAnswered:
+        """Ask for a cancel of every order of the account."""
+        self._counters.charge_cancel_all(self._clock.monotonic_ns())
+        stopped = await self._stop(requests.cancel_all, Endpoint.CANCEL_ALL, {})
+        return CancelAllAnswered(stopped.is_done, stopped.count, stopped.text)
 
-    def _held_back(self, order: SubmitOrder, now_ns: int) -> SubmitRefused | None:
-        """Count an order that is about to leave; or a refusal of our own, where Kraken would refuse it or a cancel."""
-        wait_ns = self._counters.wait_for_orders_ns(order.symbol, 1, now_ns)
-        if wait_ns:
-            why = f"our count of the pair leaves room after {wait_ns / NANOS_PER_S:.3f} s at most"
-            return SubmitRefused(order.cl_ord_id, "venue_counter", why)
-        if self._counters.open_places(order.symbol) < 1:
-            return SubmitRefused(order.cl_ord_id, "venue_open_orders", "no further order may rest on the pair")
-        self._counters.charge_orders(order.symbol, (order.cl_ord_id,), now_ns)
-        return None
-
-    async def _wait_to_cancel(self, cl_ord_id: str) -> None:
-        """Count a cancel, and wait until it fits. Points are taken first, so that several wait one behind the other."""
-        now_ns = self._clock.monotonic_ns()
-        wait_s = self._counters.wait_for_cancel_ns((cl_ord_id,), now_ns) / NANOS_PER_S
-        self._counters.charge_cancels((cl_ord_id,), now_ns)
-        await asyncio.sleep(min(wait_s, CANCEL_WAIT_S))
+    async def set_dead_man(self, dead_man: SetDeadMan) -> DeadManAnswered:
+        """Set the dead man's switch, or switch it off. The last one that Kraken hears counts."""
+        self._counters.charge_dead_man(self._clock.monotonic_ns())
+        stopped = await self._stop(
+            partial(requests.cancel_all_orders_after, dead_man),
+            Endpoint.CANCEL_ALL_AFTER,
+            requests.rest_dead_man(dead_man),
+        )
+        return dead_man_answered(dead_man, stopped)
 
     async def account(self, ask: AskAccount) -> AccountSeen | AccountUnavailable:
-        """All views of the account (see `inputs.AccountSeen`). The executions view is there while the stream is live.
-
-        Open orders are asked before closed ones, so that one which ends in between is in at least one of them; trades
-        come last, so that every fill that the balances hold is among them.
-        """
+        """All views of the account (see `inputs.AccountSeen`)."""
         try:
-            return await self._account(ask)
+            return await self._views.look(ask)
         except (VenueUnavailable, VenueRefused, OutcomeUnknown, Unreadable) as error:
             return AccountUnavailable(str(error), self._rest.standing.fatal_code)
 
@@ -184,111 +227,96 @@ class KrakenVenue:
             raise VenueUnavailable(f"TradeVolume told no rate of {', '.join(sorted(missing))}")
         return tuple(fees for fees in seen if fees.symbol in symbols)
 
-    def _outcome(self, order: SubmitOrder, answer: Answer) -> SubmitAccepted | SubmitRefused | SubmitUnknown:
-        """A yes and a no must be clear: an error beside a success or an order's id proves neither."""
-        if answer.is_yes and answer.order_id and answer.cl_ord_id in ("", order.cl_ord_id):
-            self._stream.states.learn(answer.order_id, order.cl_ord_id)
-            return SubmitAccepted(order.cl_ord_id, answer.order_id)
-        refusal = self._heed(answer.error)
-        if not answer.is_no or refusal.kind is RefusalClass.UNKNOWN:
-            return SubmitUnknown(order.cl_ord_id, answer.error or "the answer names no order, or another one")
-        if refusal.kind is RefusalClass.RATE_LIMITED:
-            self._counters.fill(order.symbol, self._clock.monotonic_ns())
-        self._counters.ended(order.cl_ord_id)
-        return SubmitRefused(order.cl_ord_id, refusal.code, answer.error)
+    # --- what stops ---------------------------------------------------------------------------------------------
 
-    def _heed(self, error: str) -> Refusal:
-        """What an answer's error proves; what it says of token and key is acted upon. No error proves nothing."""
+    async def _stop(self, write: Callable[..., bytes], endpoint: Endpoint, fields: Mapping[str, Json]) -> Stopped:
+        """Ask over the stream; over REST, which needs no token, where the stream is closed or its token is stale."""
+        try:
+            if self._stream.is_open:
+                self._rest.standing.check()
+                req_id = next(self._req_ids)
+                answer = await self._stream.ask(req_id, write(token=self._stream.token, req_id=req_id))
+                if self._heed(answer.error).kind is not RefusalClass.SESSION:
+                    return stopped_by_answer(answer)
+            return stopped_by_result(await self._rest.call(endpoint, fields))
+        except (StreamGone, VenueUnavailable, VenueRefused, OutcomeUnknown, Unreadable) as error:
+            return Stopped(is_done=False, text=str(error))
+
+    async def _wait_to_cancel(self, cl_ord_ids: Sequence[str]) -> None:
+        """Count cancels, and wait until they fit. Points are taken first, so that several wait one behind the other."""
+        now_ns = self._clock.monotonic_ns()
+        wait_s = self._counters.wait_for_cancel_ns(cl_ord_ids, now_ns) / NANOS_PER_S
+        self._counters.charge_cancels(cl_ord_ids, now_ns)
+        await asyncio.sleep(min(wait_s, CANCEL_WAIT_S))
+
+    def _turn(self, cl_ord_id: str) -> asyncio.Lock:
+        return self._turns.setdefault(cl_ord_id, asyncio.Lock())
+
+    # --- what may leave -----------------------------------------------------------------------------------------
+
+    def _cannot_send(self) -> _HeldBack | None:
+        if not self._stream.is_open:
+            return _HeldBack("venue_unreachable", "the private stream is not connected")
+        try:
+            self._rest.standing.check()
+        except VenueRefused as error:
+            return _HeldBack(error.code, str(error))
+        except VenueUnavailable as error:  # locked out for a time
+            return _HeldBack("venue_rate_limit", str(error))
+        return None
+
+    def _no_room(self, symbol: Symbol, cl_ord_ids: Sequence[str]) -> _HeldBack | None:
+        """Count orders that are about to leave; or why Kraken would refuse one of them, or a cancel later."""
+        now_ns = self._clock.monotonic_ns()
+        wait_ns = self._counters.wait_for_orders_ns(symbol, len(cl_ord_ids), now_ns)
+        if wait_ns:
+            return _HeldBack("venue_counter", _room_after(wait_ns))
+        if self._counters.open_places(symbol) < len(cl_ord_ids):
+            return _HeldBack("venue_open_orders", "no further order may rest on the pair")
+        self._counters.charge_orders(symbol, cl_ord_ids, now_ns)
+        return None
+
+    def _no_room_to_amend(self, amend: AmendOrder) -> _HeldBack | None:
+        now_ns = self._clock.monotonic_ns()
+        wait_ns = self._counters.wait_for_amend_ns(amend.cl_ord_id, amend.symbol, now_ns)
+        if wait_ns:
+            return _HeldBack("venue_counter", _room_after(wait_ns))
+        self._counters.charge_amend(amend.cl_ord_id, amend.symbol, now_ns)
+        return None
+
+    # --- what was heard -----------------------------------------------------------------------------------------
+
+    def _heed(self, error: str, symbol: Symbol | None = None) -> Refusal:
+        """What an answer's error proves; what it says of token, key and the pair's limit is acted upon."""
         refusal = self._rest.standing.refused(error)
         if refusal.kind is RefusalClass.SESSION:
             self._stream.renew("the token is no longer good")
+        if refusal.kind is RefusalClass.RATE_LIMITED and symbol is not None:
+            self._counters.fill(symbol, self._clock.monotonic_ns())
         return refusal
 
-    async def _cancel_over_rest(self, cancel: CancelOrder) -> CancelAnswered:
-        which = {"txid": cancel.order_id} if cancel.order_id else {"cl_ord_id": cancel.cl_ord_id}
-        try:
-            await self._rest.call(Endpoint.CANCEL_ORDER, which)
-        except (VenueUnavailable, VenueRefused, OutcomeUnknown) as error:
-            return CancelAnswered(cancel.cl_ord_id, done=False, text=str(error))
-        return CancelAnswered(cancel.cl_ord_id, done=True, text="")
+    def _note(self, outcome: SubmitOutcome) -> None:
+        """Which order of Kraken's is which of ours; and that one which never lived needs no cancel."""
+        match outcome:
+            case SubmitAccepted(cl_ord_id, order_id):
+                self._stream.states.learn(order_id, cl_ord_id)
+            case SubmitRefused(cl_ord_id):
+                self._counters.ended(cl_ord_id)
 
-    async def _account(self, ask: AskAccount) -> AccountSeen:
-        asked_ns = self._clock.wall_ns()
-        is_live = self._stream.is_live
-        live = self._stream.states.live_cl_ord_ids if is_live else ()
-        if self._names is None:
-            self._names = await load_asset_names(self._rest)
-        balances = read_balances(await self._rest.call(Endpoint.BALANCES), self._names)
-        open_orders = read_open_orders(await self._rest.call(Endpoint.OPEN_ORDERS), self._gate)
-        closed_orders = await self._closed_orders(ask.since_ns)
-        fills = await self._fills(ask.since_ns, (*open_orders, *closed_orders))
-        views = ("balances", "executions", "open", "closed", "trades")
-        return AccountSeen(
-            asked_ns=asked_ns,
-            answered_ns=self._clock.wall_ns(),
-            since_ns=ask.since_ns,
-            views=views if is_live and self._stream.is_live else tuple(v for v in views if v != "executions"),
-            balances=balances,
-            open_orders=open_orders,
-            closed_orders=closed_orders,
-            fills=fills,
-            live_cl_ord_ids=live,
-        )
+    def _answered(self, cl_ord_ids: Sequence[str]) -> None:
+        now_ns = self._clock.monotonic_ns()
+        for cl_ord_id in cl_ord_ids:
+            self._counters.answered(cl_ord_id, now_ns)
 
-    async def _closed_orders(self, since_ns: int) -> tuple[OrderReport, ...]:
-        """All pages, newest first. What ends while we page shifts rows to later pages, where they are met twice."""
-        found: dict[str, OrderReport] = {}
-        offset = 0
-        while True:
-            fields = {"start": _start(since_ns), "ofs": str(offset), "closetime": "close"}
-            page = read_closed_orders(await self._rest.call(Endpoint.CLOSED_ORDERS, fields), self._gate)
-            known = len(found)
-            found.update({order.order_id: order for order in page.orders})
-            offset += page.rows
-            if _is_last(page, offset, news=len(found) - known):
-                return tuple(found.values())
+    def _adopt_count(self, symbol: Symbol, milli: int) -> None:
+        self._counters.adopt(symbol, milli, self._clock.monotonic_ns())
 
-    async def _fills(self, since_ns: int, orders: Sequence[OrderReport]) -> tuple[Execution, ...]:
-        found: dict[str, Execution] = {}
-        offset = 0
-        while True:
-            fields = {"start": _start(since_ns), "ofs": str(offset)}
-            page = read_trades(await self._rest.call(Endpoint.TRADES_HISTORY, fields), self._gate)
-            known = len(found)
-            found.update({trade.exec_id: trade for trade in page.trades})
-            offset += page.rows
-            if _is_last(page, offset, news=len(found) - known):
-                return await self._with_our_ids(tuple(found.values()), orders)
-
-    async def _with_our_ids(self, trades: Sequence[Execution], orders: Sequence[OrderReport]) -> tuple[Execution, ...]:
-        """Fill in the client order ids that trade records lack: from the orders seen, else by asking for the order."""
-        ids = {order.order_id: order.cl_ord_id for order in orders}
-        unknown = dict.fromkeys(trade.order_id for trade in trades if trade.order_id not in ids)
-        asked = [order_id for order_id in unknown if self._stream.states.cl_ord_id(order_id) is None]
-        for start in range(0, len(asked), ORDERS_IN_QUERY):
-            fields = {"txid": ",".join(asked[start : start + ORDERS_IN_QUERY])}
-            for order in read_queried_orders(await self._rest.call(Endpoint.QUERY_ORDERS, fields), self._gate):
-                ids[order.order_id] = order.cl_ord_id
-        return tuple(
-            replace(trade, cl_ord_id=trade.cl_ord_id or ids.get(trade.order_id) or self._known(trade.order_id))
-            for trade in trades
-        )
-
-    def _known(self, order_id: str) -> str | None:
-        return self._stream.states.cl_ord_id(order_id)
+    def _pass_on(self, put: Put, told: Input) -> None:
+        """Hand an input on; what ended takes no place among the open orders, and needs no cancel."""
+        if isinstance(told, OrderReported) and told.report.status.is_terminal and told.report.cl_ord_id:
+            self._counters.ended(told.report.cl_ord_id)
+        put(told)
 
 
-def _is_last(page: OrdersPage | TradesPage, rows_seen: int, *, news: int) -> bool:
-    """Whether no page follows; where Kraken tells no count, a page that is not full is the last.
-
-    Raises Unreadable where one should follow a page of which every row is known: they would come without end.
-    """
-    is_last = page.rows < ROWS_IN_PAGE if page.count is None else not page.rows or rows_seen >= page.count
-    if not is_last and not news:
-        raise Unreadable(f"a page of {page.rows} rows with nothing new, and more are said to follow")
-    return is_last
-
-
-def _start(since_ns: int) -> str:
-    """Kraken leaves out what happened exactly at `start`: a second earlier, so that nothing of ours is."""
-    return str(max(0, since_ns // NANOS_PER_S - 1))
+def _room_after(wait_ns: int) -> str:
+    return f"our count of the pair leaves room after {wait_ns / NANOS_PER_S:.3f} s at most"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from aether.core.halts import covering_scopes
 from aether.domain.facts import CommandAccepted, Numbered, OrderSubmitted, TradingHalted, TradingResumed
 from aether.domain.inputs import Halt
+from aether.domain.values import Symbol
 
 
 class Latch:
@@ -27,7 +28,11 @@ class Latch:
 
     def stops(self, order: OrderSubmitted) -> bool:
         """This order may not be sent."""
-        scopes = covering_scopes(order.symbol, order.strategy)
+        return self.covers(order.symbol, order.strategy)
+
+    def covers(self, symbol: Symbol, strategy: str) -> bool:
+        """No new risk of this strategy in this symbol may be sent."""
+        scopes = covering_scopes(symbol, strategy)
         return any(scope in self._halted or self._unanswered[scope] > 0 for scope in scopes)
 
     def observe(self, facts: Sequence[Numbered]) -> None:

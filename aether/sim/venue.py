@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from random import Random
 
-from aether.domain.effects import AskAccount, CancelOrder, SubmitOrder
+from aether.domain.effects import AmendOrder, AskAccount, CancelBatch, CancelOrder, SetDeadMan, SubmitBatch, SubmitOrder
 from aether.domain.errors import VenueUnavailable
 from aether.domain.inputs import (
     AccountSeen,
     AccountUnavailable,
+    AmendAccepted,
+    AmendRefused,
+    AmendUnknown,
+    CancelAllAnswered,
     CancelAnswered,
+    DeadManAnswered,
     FeesSeen,
     FillReported,
     OrderReported,
@@ -27,25 +32,28 @@ from aether.domain.orders import (
     Execution,
     Liquidity,
     OrderReport,
+    OrderTerms,
     OrderType,
+    PriceType,
     TimeInForce,
+    TriggerReference,
+    TriggerReport,
     VenueStatus,
 )
 from aether.domain.spot_gate import SpotGate
-from aether.domain.values import Price, Qty, Symbol, Usd
+from aether.domain.values import MONEY, NANOS_PER_S, Price, Qty, Symbol, Usd
 from aether.ports import Clock, Put
 from aether.sim.exchange import Event, ExchangeRefusal, NewOrder, Order, OrderEvent, Trade
-from aether.sim.records import Kind, Lifetime
+from aether.sim.records import NewTrigger, Trigger
 from aether.sim.world import SimWorld
+
+SubmitOutcome = SubmitAccepted | SubmitRefused | SubmitUnknown
 
 ACCOUNT_VIEWS = ("balances", "executions", "open", "closed", "trades")
 _UNAVAILABLE = "EService:Unavailable"
 
 # Texts after which an order may live all the same (Kraken docs, Spot Error Messages: check open orders first).
 _UNKNOWN_OUTCOMES = ("EService:Deadline elapsed", _UNAVAILABLE)
-
-_KINDS: Mapping[OrderType, Kind] = {OrderType.LIMIT: "limit", OrderType.MARKET: "market"}
-_LIFETIMES: Mapping[TimeInForce, Lifetime] = {TimeInForce.GTC: "gtc", TimeInForce.IOC: "ioc"}
 
 _REFUSAL_CODES = (
     ("EOrder:Insufficient funds", "venue_funds"),
@@ -97,35 +105,77 @@ class SimVenue:
         finally:
             self._world.ignore(hear)
 
-    async def submit(self, order: SubmitOrder) -> SubmitAccepted | SubmitRefused | SubmitUnknown:
+    async def submit(self, order: SubmitOrder) -> SubmitOutcome:
         """Send this order once. A text that proves nothing comes back as SubmitUnknown; nothing is raised."""
         if self._gate.wire(order.symbol) is None:
             return refused_submit(order.cl_ord_id, "EQuery:Unknown asset pair")
-        if order.order_type not in _KINDS or order.time_in_force not in _LIFETIMES:
-            return refused_submit(order.cl_ord_id, "EGeneral:Invalid arguments:ordertype")
         await self._travel()
-        now_ns = self._world.catch_up()
-        try:
-            accepted = self._world.exchange.add_order(self._account, _new_order(order), now_ns)
-        except ExchangeRefusal as refusal:
-            await self._travel()
-            return refused_submit(order.cl_ord_id, refusal.text)
+        outcome = self._placed(order, self._world.catch_up())
         self._world.publish()
         await self._travel()
-        return SubmitAccepted(order.cl_ord_id, accepted.order_id)
+        return outcome
 
     async def cancel(self, cancel: CancelOrder) -> CancelAnswered:
         """Ask for a cancel, by our own id where the venue's is not known; nothing is raised."""
         await self._travel()
-        now_ns = self._world.catch_up()
-        try:
-            self._world.exchange.cancel_order(self._account, self._order_id(cancel), now_ns)
-        except ExchangeRefusal as refusal:
-            await self._travel()
-            return CancelAnswered(cancel.cl_ord_id, done=False, text=refusal.text)
+        text = self._cancelled(cancel, self._world.catch_up())
         self._world.publish()
         await self._travel()
-        return CancelAnswered(cancel.cl_ord_id, done=True, text="")
+        return CancelAnswered(cancel.cl_ord_id, done=not text, text=text)
+
+    async def amend(self, amend: AmendOrder) -> AmendAccepted | AmendRefused | AmendUnknown:
+        """The made exchange changes no order in place yet."""
+        await self._travel()
+        return AmendRefused(amend.cl_ord_id, "venue_invalid", "EGeneral:Unknown method")
+
+    async def submit_batch(self, batch: SubmitBatch) -> tuple[SubmitOutcome, ...]:
+        """Send these orders once: a fault in their fields refuses all, the exchange's no to one that one alone."""
+        if self._gate.wire(batch.symbol) is None:
+            return tuple(refused_submit(order.cl_ord_id, "EQuery:Unknown asset pair") for order in batch.orders)
+        await self._travel()
+        now_ns = self._world.catch_up()
+        outcomes = [self._placed(order, now_ns) for order in batch.orders]
+        self._world.publish()
+        await self._travel()
+        return tuple(outcomes)
+
+    async def cancel_batch(self, batch: CancelBatch) -> tuple[CancelAnswered, ...]:
+        """Ask for several cancels: Kraken tells how many were cancelled, and not which; nothing is raised."""
+        await self._travel()
+        now_ns = self._world.catch_up()
+        texts = [self._cancelled(cancel, now_ns) for cancel in batch.cancels]
+        self._world.publish()
+        await self._travel()
+        count = texts.count("")
+        is_done = count == len(batch.cancels)
+        text = "" if is_done else f"{count} were cancelled, of {len(batch.cancels)}"
+        return tuple(CancelAnswered(cancel.cl_ord_id, is_done, text) for cancel in batch.cancels)
+
+    async def cancel_all(self) -> CancelAllAnswered:
+        """Ask for a cancel of every order of the account; nothing is raised."""
+        await self._travel()
+        now_ns = self._world.catch_up()
+        try:
+            count = self._world.exchange.cancel_all(self._account, now_ns)
+        except ExchangeRefusal as refusal:
+            await self._travel()
+            return CancelAllAnswered(done=False, count=None, text=refusal.text)
+        self._world.publish()
+        await self._travel()
+        return CancelAllAnswered(done=True, count=count, text="")
+
+    async def set_dead_man(self, dead_man: SetDeadMan) -> DeadManAnswered:
+        """Set the dead man's switch, or switch it off; nothing is raised. Its time is told in whole seconds."""
+        await self._travel()
+        now_ns = self._world.catch_up()
+        try:
+            trigger_ns = self._world.exchange.set_dead_man(self._account, dead_man.timeout_s, now_ns)
+        except ExchangeRefusal as refusal:
+            await self._travel()
+            return DeadManAnswered(dead_man.timeout_s, done=False, trigger_ns=None, text=refusal.text)
+        await self._travel()
+        whole_ns = None if trigger_ns is None else trigger_ns // NANOS_PER_S * NANOS_PER_S
+        return DeadManAnswered(dead_man.timeout_s, done=True, trigger_ns=whole_ns, text="")
 
     async def account(self, ask: AskAccount) -> AccountSeen | AccountUnavailable:
         """All views of the account, `closed` and `trades` back to `ask.since_ns`; nothing is raised."""
@@ -162,6 +212,21 @@ class SimVenue:
         await self._travel()
         return tuple(FeesSeen(symbol, taker * 100, maker * 100) for symbol, (taker, maker) in rates)
 
+    def _placed(self, order: SubmitOrder, now_ns: int) -> SubmitOutcome:
+        try:
+            accepted = self._world.exchange.add_order(self._account, _new_order(order), now_ns)
+        except ExchangeRefusal as refusal:
+            return refused_submit(order.cl_ord_id, refusal.text)
+        return SubmitAccepted(order.cl_ord_id, accepted.order_id)
+
+    def _cancelled(self, cancel: CancelOrder, now_ns: int) -> str:
+        """The exchange's no; empty where it took the cancel."""
+        try:
+            self._world.exchange.cancel_order(self._account, self._order_id(cancel), now_ns)
+        except ExchangeRefusal as refusal:
+            return refusal.text
+        return ""
+
     def _order_id(self, cancel: CancelOrder) -> str:
         """The venue's id of the order; empty, and so of no order, where there is none."""
         if cancel.order_id:
@@ -186,11 +251,12 @@ class SimVenue:
             symbol=self._gate.wire(order.pair),
             side=Side(order.side),
             qty=Qty(order.qty),
-            limit_price=None if order.limit_price is None else Price(order.limit_price),
+            limit_price=None if order.limit_price is None or _is_offset(order) else Price(order.limit_price),
             status=VenueStatus(order.status),
             cum_qty=Qty(order.cum_qty),
             reason=order.reason,
             venue_ns=at_ns,
+            terms=_terms(order),
         )
 
     def _execution(self, trade: Trade) -> Execution:
@@ -211,16 +277,59 @@ class SimVenue:
 
 
 def _new_order(order: SubmitOrder) -> NewOrder:
+    asked, offset = order.trigger, None if order.trigger is None else order.trigger.limit_offset
+    limit = offset if order.limit_price is None else order.limit_price.usd_per_coin
     return NewOrder(
         pair=order.symbol,
         side=order.side.value,
-        order_type=_KINDS[order.order_type],
+        order_type=order.order_type.value,
         qty=order.qty.coins,
-        limit_price=None if order.limit_price is None else order.limit_price.usd_per_coin,
-        time_in_force=_LIFETIMES[order.time_in_force],
+        limit_price=limit,
+        limit_price_type=asked.limit_offset_type.value if asked is not None and offset is not None else "static",
+        time_in_force=order.time_in_force.value,
         post_only=order.post_only,
         cl_ord_id=order.cl_ord_id,
         deadline_ns=order.deadline_ns,
+        trigger=None if asked is None else NewTrigger(asked.price, asked.price_type.value, asked.reference.value),
+        display_qty=None if order.display_qty is None else order.display_qty.coins,
+        expires_ns=order.expire_ns,
+        self_trade=order.self_trade.value,
+    )
+
+
+def _is_offset(order: Order) -> bool:
+    """Its limit is still a distance: it becomes a price when the trigger fires."""
+    return order.limit_asked is not None and not (order.trigger is not None and order.trigger.is_triggered)
+
+
+def _terms(order: Order) -> OrderTerms:
+    """What Kraken's executions tell of an order beside its size and state."""
+    is_offset, trigger = _is_offset(order), order.trigger
+    average = MONEY.divide(order.cum_cost, order.cum_qty) if order.cum_qty else None
+    return OrderTerms(
+        order_type=OrderType(order.order_type),
+        time_in_force=TimeInForce(order.time_in_force),
+        post_only=order.post_only,
+        trigger=None if trigger is None else _trigger_report(trigger),
+        limit_offset=order.limit_asked if is_offset else None,
+        limit_offset_type=PriceType(order.limit_price_type) if is_offset else None,
+        display_qty=None if order.display_qty is None else Qty(order.display_qty),
+        display_qty_remain=None if order.shown_qty is None else Qty(order.shown_qty),
+        expire_ns=order.expires_ns,
+        avg_price=None if average is None else Price(average),
+        cum_cost=Usd(order.cum_cost),
+        is_amended=order.is_amended,
+    )
+
+
+def _trigger_report(trigger: Trigger) -> TriggerReport:
+    return TriggerReport(
+        price=trigger.price,
+        price_type=PriceType(trigger.price_type),
+        reference=TriggerReference(trigger.reference),
+        actual_price=Price(trigger.actual_price),
+        peak_price=None if trigger.peak_price is None else Price(trigger.peak_price),
+        is_triggered=trigger.is_triggered,
     )
 
 

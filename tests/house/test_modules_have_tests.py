@@ -22,7 +22,7 @@ PARTS_HELD_BY: dict[str, tuple[str, ...]] = {
     "property/test_engine_determinism.py": ("core/account.py", "core/deciding.py"),
     "unit/test_journal.py": ("journal/lock.py",),
     "wire/test_book_sync.py": ("kraken/shapes.py",),
-    "wire/test_venue.py": ("kraken/private_stream.py",),
+    "wire/test_venue.py": ("kraken/account_views.py", "kraken/private_stream.py"),
     "unit/test_crowd.py": ("sim/candles.py", "sim/quoting.py", "sim/replay.py"),
     "unit/test_exchange.py": ("sim/account.py", "sim/admission.py", "sim/clearing.py", "sim/pair_market.py"),
     "unit/test_order_types.py": ("sim/matching.py", "sim/pricing.py", "sim/timetable.py", "sim/triggers.py"),

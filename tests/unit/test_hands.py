@@ -5,23 +5,38 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from aether.domain.effects import AskAccount, CancelOrder, Effect, SubmitOrder
+from aether.domain.effects import (
+    AmendOrder,
+    AskAccount,
+    CancelAllOrders,
+    CancelBatch,
+    CancelOrder,
+    Effect,
+    SetDeadMan,
+    SubmitBatch,
+    SubmitOrder,
+)
 from aether.domain.errors import InvariantBroken
 from aether.domain.inputs import (
     AccountUnavailable,
+    AmendAccepted,
+    AmendRefused,
+    CancelAllAnswered,
     CancelAnswered,
+    DeadManAnswered,
     FeesSeen,
     Input,
     SubmitAccepted,
     SubmitRefused,
     SubmitUnknown,
 )
-from aether.domain.values import NANOS_PER_S, Symbol, UtcNanos
+from aether.domain.values import NANOS_PER_S, Qty, Symbol, UtcNanos
 from aether.ports import Put
 from aether.runtime.hands import IN_HAND_MAX, Hands
 from aether.runtime.latch import Latch
@@ -54,6 +69,26 @@ class SlowVenue:
     async def cancel(self, cancel: CancelOrder) -> CancelAnswered:
         await self._answer(cancel)
         return CancelAnswered(cancel.cl_ord_id, done=True, text="")
+
+    async def amend(self, amend: AmendOrder) -> AmendAccepted:
+        await self._answer(amend)
+        return AmendAccepted(amend.cl_ord_id, "TA")
+
+    async def submit_batch(self, batch: SubmitBatch) -> tuple[SubmitAccepted, ...]:
+        await self._answer(batch)
+        return tuple(SubmitAccepted(order.cl_ord_id, f"O-{order.cl_ord_id}") for order in batch.orders)
+
+    async def cancel_batch(self, batch: CancelBatch) -> tuple[CancelAnswered, ...]:
+        await self._answer(batch)
+        return tuple(CancelAnswered(cancel.cl_ord_id, done=True, text="") for cancel in batch.cancels)
+
+    async def cancel_all(self) -> CancelAllAnswered:
+        await self._answer(CancelAllOrders())
+        return CancelAllAnswered(done=True, count=0, text="")
+
+    async def set_dead_man(self, dead_man: SetDeadMan) -> DeadManAnswered:
+        await self._answer(dead_man)
+        return DeadManAnswered(dead_man.timeout_s, done=True, trigger_ns=None, text="")
 
     async def account(self, ask: AskAccount) -> AccountUnavailable:
         await self._answer(ask)
@@ -311,6 +346,141 @@ def test_a_refusal_for_lateness_says_by_how_much(make: Any) -> None:
     (refused,) = work(make, story).told
     assert isinstance(refused, SubmitRefused)
     assert refused.text.startswith("1.500 s late")
+
+
+# --- amends, batches, and what stops ------------------------------------------------------------------------------
+
+
+def amend_of(order: SubmitOrder, deadline_ns: int = T0 + 10 * NANOS_PER_S, **changes: Any) -> AmendOrder:
+    return AmendOrder(order, replace(order, **changes), f"O-{order.cl_ord_id}", "trend", deadline_ns)
+
+
+def smaller(order: SubmitOrder) -> AmendOrder:
+    return amend_of(order, qty=Qty(order.qty.coins / 2))
+
+
+def larger(order: SubmitOrder) -> AmendOrder:
+    return amend_of(order, qty=Qty(order.qty.coins * 2))
+
+
+@pytest.mark.parametrize("scope", ["all", "symbol:BTC/USD", "strategy:trend"])
+def test_a_latch_holds_back_an_amend_that_is_a_new_risk_and_lets_a_smaller_order_pass(make: Any, scope: str) -> None:
+    order = effect_of(make.submitted("a1"))
+
+    async def story(bench: Bench) -> None:
+        bench.latch.set(scope)
+        bench.hands.start(larger(order))
+        bench.hands.start(smaller(order))
+        await asyncio.sleep(3 * LATENCY_S)
+
+    bench = work(make, story)
+    assert bench.venue.sent(AmendOrder) == [smaller(order)]
+    assert [(type(told), getattr(told, "code", "")) for told in bench.told] == [
+        (AmendRefused, "latched"),
+        (AmendAccepted, ""),
+    ]
+
+
+def test_an_amend_after_its_deadline_is_not_sent(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        bench.hands.start(amend_of(effect_of(make.submitted("a1")), T0, qty=Qty(Decimal(1))))
+        await asyncio.sleep(2 * LATENCY_S)
+
+    bench = work(make, story)
+    assert bench.venue.calls == []
+    assert [told.code for told in bench.told if isinstance(told, AmendRefused)] == ["venue_deadline"]
+
+
+def test_changes_of_one_order_wait_for_one_another(make: Any) -> None:
+    """Kraken promises no order among those that it has not answered yet."""
+    order = effect_of(make.submitted("a1"))
+
+    async def story(bench: Bench) -> None:
+        bench.hands.start(smaller(order))
+        bench.hands.start(larger(order))
+        bench.hands.start(CancelOrder("a1", "O-a1"))
+        await asyncio.sleep(4 * LATENCY_S)
+
+    assert [at_s for at_s, _ in work(make, story).venue.calls] == [0.0, 1.0, 2.0]
+
+
+def batch(bench: Bench, *names: str, **changes: Any) -> SubmitBatch:
+    return SubmitBatch(tuple(bench.ask_for(name, **changes) for name in names))
+
+
+def test_a_batch_leaves_once_and_has_an_outcome_for_each_order(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        bench.hands.start(batch(bench, "a1", "a2"))
+        bench.hands.start(CancelOrder("a2", "O-a2"))
+        await asyncio.sleep(3 * LATENCY_S)
+        bench.hands.start(CancelOrder("a2", "O-a2"))
+        await asyncio.sleep(2 * LATENCY_S)
+
+    bench = work(make, story)
+    assert [(at_s, type(effect)) for at_s, effect in bench.venue.calls] == [
+        (0.0, SubmitBatch),
+        (1.0, CancelOrder),
+        (3.0, CancelOrder),
+    ]
+    assert bench.told[:2] == [SubmitAccepted("a1", "O-a1"), SubmitAccepted("a2", "O-a2")]
+
+
+def test_a_batch_of_which_one_order_is_latched_does_not_leave_at_all(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        bench.latch.set("strategy:other")
+        orders = (bench.ask_for("a1"), bench.ask_for("a2", strategy="other"))
+        bench.hands.start(SubmitBatch(orders))
+        await asyncio.sleep(2 * LATENCY_S)
+
+    bench = work(make, story)
+    assert bench.venue.calls == []
+    assert [(told.cl_ord_id, told.code) for told in bench.told if isinstance(told, SubmitRefused)] == [
+        ("a1", "latched"),
+        ("a2", "latched"),
+    ]
+
+
+def test_a_late_batch_does_not_leave(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        bench.hands.start(batch(bench, "a1", "a2", deadline_ns=UtcNanos(T0)))
+        await asyncio.sleep(2 * LATENCY_S)
+
+    bench = work(make, story)
+    assert bench.venue.calls == []
+    assert [told.code for told in bench.told if isinstance(told, SubmitRefused)] == ["venue_deadline"] * 2
+
+
+def test_a_batch_with_an_order_that_no_fact_asks_for_never_reaches_the_venue(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        bench.hands.start(SubmitBatch((bench.ask_for("a1"), effect_of(make.submitted("a2")))))
+        await asyncio.sleep(2 * LATENCY_S)
+
+    assert broken(make, story).venue.calls == []
+
+
+def test_what_stops_passes_every_latch_at_once(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        bench.latch.set("all")
+        bench.hands.start(CancelBatch((CancelOrder("a1", "O1"), CancelOrder("a2", "O2"))))
+        bench.hands.start(CancelBatch((CancelOrder("a3", "O3"), CancelOrder("a4", "O4"))))
+        bench.hands.start(CancelAllOrders())
+        bench.hands.start(SetDeadMan(60))
+        await asyncio.sleep(2 * LATENCY_S)
+
+    bench = work(make, story)
+    assert [at_s for at_s, _ in bench.venue.calls] == [0.0] * 4
+    assert sum(1 for told in bench.told if isinstance(told, CancelAnswered)) == 4
+    assert CancelAllAnswered(done=True, count=0, text="") in bench.told
+    assert DeadManAnswered(60, done=True, trigger_ns=None, text="") in bench.told
+
+
+def test_of_dead_man_s_switches_that_wait_the_newest_counts(make: Any) -> None:
+    async def story(bench: Bench) -> None:
+        for timeout_s in (60, 60, 60, 0):
+            bench.hands.start(SetDeadMan(timeout_s))
+        await asyncio.sleep(4 * LATENCY_S)
+
+    assert work(make, story).venue.sent(SetDeadMan) == [SetDeadMan(60), SetDeadMan(0)]
 
 
 # --- bounds and the end ---------------------------------------------------------------------------------------------

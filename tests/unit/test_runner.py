@@ -11,13 +11,26 @@ import pytest
 
 from aether.core.engine import Engine
 from aether.core.ledger import Ledger
-from aether.domain.effects import AskAccount, CancelOrder, Effect, SubmitOrder
+from aether.domain.effects import (
+    AmendOrder,
+    AskAccount,
+    CancelAllOrders,
+    CancelBatch,
+    CancelOrder,
+    Effect,
+    SetDeadMan,
+    SubmitBatch,
+    SubmitOrder,
+)
 from aether.domain.errors import InvariantBroken, JournalBroken
 from aether.domain.facts import Numbered, OrderRefused, OrderSubmitted, RunEnded
 from aether.domain.inputs import (
     AccountUnavailable,
+    AmendAccepted,
+    CancelAllAnswered,
     CancelAnswered,
     CommandGiven,
+    DeadManAnswered,
     FeesSeen,
     Halt,
     Input,
@@ -93,6 +106,24 @@ class WatchfulVenue:
     async def cancel(self, cancel: CancelOrder) -> CancelAnswered:
         self.calls.append(cancel)
         return CancelAnswered(cancel.cl_ord_id, done=True, text="")
+
+    async def amend(self, amend: AmendOrder) -> AmendAccepted:
+        self.calls.append(amend)
+        return AmendAccepted(amend.cl_ord_id, "TA")
+
+    async def submit_batch(self, batch: SubmitBatch) -> tuple[SubmitAccepted | SubmitRefused | SubmitUnknown, ...]:
+        return tuple([await self.submit(order) for order in batch.orders])
+
+    async def cancel_batch(self, batch: CancelBatch) -> tuple[CancelAnswered, ...]:
+        return tuple([await self.cancel(cancel) for cancel in batch.cancels])
+
+    async def cancel_all(self) -> CancelAllAnswered:
+        self.calls.append(CancelAllOrders())
+        return CancelAllAnswered(done=True, count=None, text="")
+
+    async def set_dead_man(self, dead_man: SetDeadMan) -> DeadManAnswered:
+        self.calls.append(dead_man)
+        return DeadManAnswered(dead_man.timeout_s, done=True, trigger_ns=None, text="")
 
     async def account(self, ask: AskAccount) -> AccountUnavailable:
         self.calls.append(ask)

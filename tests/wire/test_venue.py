@@ -2,18 +2,32 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from aether.domain.effects import AskAccount, CancelOrder, SubmitOrder
+from aether.domain.effects import (
+    AmendOrder,
+    AskAccount,
+    CancelBatch,
+    CancelOrder,
+    SetDeadMan,
+    SubmitBatch,
+    SubmitOrder,
+)
 from aether.domain.errors import InvariantBroken, VenueRefused, VenueUnavailable
 from aether.domain.inputs import (
     AccountSeen,
     AccountUnavailable,
+    AmendAccepted,
+    AmendRefused,
+    AmendUnknown,
+    CancelAllAnswered,
     CancelAnswered,
+    DeadManAnswered,
     FillReported,
     OrderReported,
     PrivateMalformed,
@@ -63,6 +77,7 @@ class ToyAccount:
         self.order_answer: str | None = '"success":true,"result":{"order_id":"O1","cl_ord_id":"a1-1-42"}'
         self.cancel_answer: str | None = '"success":true,"result":{"order_id":"O1"}'
         self.on_order: Callable[[], Any] | None = None
+        self.answers: dict[str, str | None] = {}
         toy.on_request = self.answer
 
     async def answer(self, asked: dict[str, Any], say: Any) -> None:
@@ -77,6 +92,10 @@ class ToyAccount:
                 await self.on_order()
             if self.order_answer is not None:
                 await say(f'{{"method":"add_order","req_id":{req_id},{self.order_answer}}}')
+        elif asked["method"] in self.answers:
+            said = self.answers[asked["method"]]
+            if said is not None:
+                await say(f'{{"method":"{asked["method"]}","req_id":{req_id},{said}}}')
         elif asked["method"] == "cancel_order" and self.cancel_answer is not None:
             await say(f'{{"method":"cancel_order","req_id":{req_id},{self.cancel_answer}}}')
 
@@ -159,7 +178,7 @@ async def test_a_clear_no_is_a_refusal(error: str, code: str, live: ToyAccount, 
         '"success":true,"success":true,"result":{"order_id":"O1"}',
     ],
 )
-async def test_whatever_proves_nothing_is_unknown_and_is_never_sent_again(
+async def test_a01_a02_a05_whatever_proves_nothing_is_unknown_and_is_never_sent_again(
     answer: str | None, live: ToyAccount, venue: KrakenVenue, toy: Any
 ) -> None:
     live.order_answer = answer
@@ -171,7 +190,7 @@ async def test_whatever_proves_nothing_is_unknown_and_is_never_sent_again(
     assert len(orders_sent(toy)) == 1
 
 
-async def test_a_drop_after_the_send_is_unknown_and_the_new_link_does_not_send_it_again(
+async def test_a01_a_drop_after_the_send_is_unknown_and_the_new_link_does_not_send_it_again(
     live: ToyAccount, venue: KrakenVenue, toy: Any, heard: Any
 ) -> None:
     live.order_answer = None
@@ -185,7 +204,7 @@ async def test_a_drop_after_the_send_is_unknown_and_the_new_link_does_not_send_i
     assert len(orders_sent(toy)) == 1
 
 
-async def test_an_order_that_never_left_is_refused_by_us(venue: KrakenVenue, toy: Any) -> None:
+async def test_c18_an_order_that_never_left_is_refused_by_us(venue: KrakenVenue, toy: Any) -> None:
     outcome = await venue.submit(ORDER)
 
     assert isinstance(outcome, SubmitRefused)
@@ -295,7 +314,7 @@ async def test_answers_at_the_same_time_find_their_own_requests(live: ToyAccount
         (None, False, "no answer within 0.15 s"),
     ],
 )
-async def test_a_cancel_tells_what_kraken_said(
+async def test_a15_a17_a_cancel_tells_what_kraken_said(
     answer: str | None, *, done: bool, text: str, live: ToyAccount, venue: KrakenVenue
 ) -> None:
     live.cancel_answer = answer
@@ -316,6 +335,182 @@ async def test_a_cancel_goes_over_rest_while_the_stream_is_down(venue: KrakenVen
     ]
 
 
+# --- amends, batches, and what stops ------------------------------------------------------------------------------
+
+AMEND = AmendOrder(ORDER, dataclasses.replace(ORDER, qty=Qty(Decimal("0.02"))), "O1", "trend", ORDER.deadline_ns)
+BATCH = SubmitBatch((ORDER, dataclasses.replace(ORDER, cl_ord_id="a1-1-43")))
+CANCELS = CancelBatch((CANCEL, CancelOrder("a1-1-43", "O2")))
+
+
+def sent(toy: Any, method: str) -> list[dict[str, Any]]:
+    return [asked["params"] for asked in toy.requests if asked["method"] == method]
+
+
+async def test_an_amend_is_sent_once_and_its_answer_is_told(live: ToyAccount, venue: KrakenVenue, toy: Any) -> None:
+    live.answers["amend_order"] = '"success":true,"result":{"amend_id":"TA","order_id":"O1"}'
+
+    assert await venue.amend(AMEND) == AmendAccepted("a1-1-42", "TA")
+    assert [(asked["order_id"], asked["order_qty"]) for asked in sent(toy, "amend_order")] == [("O1", 0.02)]
+
+    live.answers["amend_order"] = '"success":false,"error":"EOrder:Invalid price"'
+    assert await venue.amend(AMEND) == AmendRefused("a1-1-42", "venue_tick", "EOrder:Invalid price")
+
+
+async def test_a15_an_amend_without_an_answer_is_unknown_and_is_not_sent_again(
+    live: ToyAccount, venue: KrakenVenue, toy: Any, heard: Any
+) -> None:
+    live.answers["amend_order"] = None
+    assert isinstance(await venue.amend(AMEND), AmendUnknown)
+
+    await toy.drop()
+    await heard.wait_for(PrivateStreamLive, 2)
+    assert len(sent(toy, "amend_order")) == 1
+
+
+async def test_changes_of_one_order_are_asked_one_at_a_time(
+    toy: Any, heard: Any, background: Background, *, connector: Connector, rest: RestClient, gate: SpotGate, clock: Any
+) -> None:
+    toy.answers("GetWebSocketsToken", {"token": "T1", "expires": 900})
+    venue = KrakenVenue(connector, rest, url=toy.ws_url, gate=gate, clock=clock, limits=Tier.PRO.value)
+    account = ToyAccount(toy)
+    account.answers = {"amend_order": None}
+    background(account.beat())
+    background(venue.run(heard.put))
+    await heard.wait_for(PrivateStreamLive)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(venue.amend(AMEND))
+        cancelled = group.create_task(venue.cancel(CANCEL))
+        account.order_answer = '"success":true,"result":{"order_id":"O2"}'
+        await asyncio.sleep(0)
+        await venue.submit(BATCH.orders[1])  # sent after them, and answered: what came before it was heard before it
+        methods = [asked["method"] for asked in toy.requests if asked["method"] not in ("ping", "subscribe")]
+        assert methods == ["amend_order", "add_order"]
+        (req_id,) = [asked["req_id"] for asked in toy.requests if asked["method"] == "amend_order"]
+        await toy.say(f'{{"method":"amend_order","req_id":{req_id},"success":false,"error":"EOrder:Unknown order"}}')
+
+    assert cancelled.result() == CancelAnswered("a1-1-42", done=True, text="")
+
+
+async def test_a_batch_is_sent_once_and_each_order_has_its_outcome(
+    live: ToyAccount, venue: KrakenVenue, toy: Any, heard: Any
+) -> None:
+    live.answers["batch_add"] = '"success":true,"result":[{"order_id":"O1"},{"error":"EOrder:Insufficient funds"}]'
+
+    assert await venue.submit_batch(BATCH) == (
+        SubmitAccepted("a1-1-42", "O1"),
+        SubmitUnknown("a1-1-43", "EOrder:Insufficient funds"),
+    )
+    assert len(sent(toy, "batch_add")) == 1
+    await toy.say(FILL % 2)
+    assert (await heard.wait_for(FillReported)).execution.cl_ord_id == "a1-1-42", "its order is known by both ids"
+
+
+async def test_a01_a_batch_without_an_answer_is_unknown_order_by_order_and_is_not_sent_again(
+    live: ToyAccount, venue: KrakenVenue, toy: Any, heard: Any
+) -> None:
+    live.answers["batch_add"] = None
+
+    outcomes = await venue.submit_batch(BATCH)
+    await toy.drop()
+    await heard.wait_for(PrivateStreamLive, 2)
+
+    assert [type(outcome) for outcome in outcomes] == [SubmitUnknown] * 2
+    assert len(sent(toy, "batch_add")) == 1
+
+
+async def test_c18_what_raises_risk_never_leaves_without_a_stream(venue: KrakenVenue, toy: Any) -> None:
+    outcomes = [await venue.submit(ORDER), await venue.amend(AMEND), *await venue.submit_batch(BATCH)]
+
+    assert {outcome.code for outcome in outcomes if isinstance(outcome, SubmitRefused | AmendRefused)} == {
+        "venue_unreachable"
+    }
+    assert (len(outcomes), toy.calls, toy.requests) == (4, [], [])
+
+
+async def test_a_batch_that_does_not_fit_the_pair_s_counter_does_not_leave(
+    live: ToyAccount, venue: KrakenVenue, toy: Any
+) -> None:
+    live.answers["batch_add"] = '"success":true,"result":[{"order_id":"O1"},{"order_id":"O2"}]'
+    live.order_answer = '"success":true,"result":{"order_id":"O9"}'
+    for number in range(19):
+        await venue.submit(dataclasses.replace(ORDER, cl_ord_id=f"b{number}"))
+
+    outcomes = await venue.submit_batch(BATCH)
+
+    assert [outcome.code for outcome in outcomes if isinstance(outcome, SubmitRefused)] == ["venue_counter"] * 2
+    assert sent(toy, "batch_add") == []
+
+
+@pytest.mark.parametrize("is_down", [True, False], ids=["over REST while the stream is down", "over the stream"])
+async def test_what_stops_has_a_road_whether_or_not_the_stream_is_up(
+    is_down: bool,  # noqa: FBT001
+    toy: Any,
+    venue: KrakenVenue,
+    heard: Any,
+    background: Background,
+) -> None:
+    whole = {"currentTime": "2026-09-25T18:00:00Z", "triggerTime": "2026-09-25T18:01:00Z"}
+    if is_down:
+        toy.answers("CancelOrderBatch", {"count": 2})
+        toy.answers("CancelAll", {"count": 4})
+        toy.answers("CancelAllOrdersAfter", whole)
+    else:
+        account = ToyAccount(toy)
+        account.answers = {
+            "batch_cancel": '"success":true,"orders_cancelled":2',
+            "cancel_all": '"success":true,"result":{"count":4}',
+            "cancel_all_orders_after": f'"success":true,"result":{json.dumps(whole)}',
+        }
+        background(account.beat())
+        background(venue.run(heard.put))
+        await heard.wait_for(PrivateStreamLive)
+
+    assert await venue.cancel_batch(CANCELS) == (
+        CancelAnswered("a1-1-42", done=True, text=""),
+        CancelAnswered("a1-1-43", done=True, text=""),
+    )
+    assert await venue.cancel_all() == CancelAllAnswered(done=True, count=4, text="")
+    assert await venue.set_dead_man(SetDeadMan(60)) == DeadManAnswered(
+        60, done=True, trigger_ns=1_790_359_260_000_000_000, text=""
+    )
+    names = {name for name, _, _ in toy.calls}
+    assert names == ({"CancelOrderBatch", "CancelAll", "CancelAllOrdersAfter"} if is_down else {"GetWebSocketsToken"})
+
+
+async def test_a_stale_token_keeps_nothing_from_stopping(live: ToyAccount, venue: KrakenVenue, toy: Any) -> None:
+    stale = '"success":false,"error":"EAPI:Invalid token"'
+    live.cancel_answer = stale
+    live.answers = dict.fromkeys(("batch_cancel", "cancel_all", "cancel_all_orders_after"), stale)
+    toy.answers("CancelOrder", {"count": 1})
+    toy.answers("CancelAll", {"count": 1})
+
+    assert await venue.cancel(CANCEL) == CancelAnswered("a1-1-42", done=True, text="")
+    assert await venue.cancel_all() == CancelAllAnswered(done=True, count=1, text="")
+
+
+@pytest.mark.parametrize("answer", [None, '"success":true,"error":"EOrder:Unknown order"', '"result":{"count":2}'])
+async def test_a15_what_stops_and_got_no_clear_yes_is_not_done(
+    answer: str | None, live: ToyAccount, venue: KrakenVenue
+) -> None:
+    live.answers = dict.fromkeys(("batch_cancel", "cancel_all", "cancel_all_orders_after"), answer)
+
+    assert [told.done for told in await venue.cancel_batch(CANCELS)] == [False, False]
+    assert not (await venue.cancel_all()).done
+    assert not (await venue.set_dead_man(SetDeadMan(60))).done
+
+
+async def test_c11_a_page_of_the_edge_is_no_answer_to_what_stops_either(venue: KrakenVenue, toy: Any) -> None:
+    for name in ("CancelOrder", "CancelOrderBatch", "CancelAll", "CancelAllOrdersAfter"):
+        toy.answers(name, b"<html>502</html>")
+
+    assert not (await venue.cancel(CANCEL)).done
+    assert [told.done for told in await venue.cancel_batch(CANCELS)] == [False, False]
+    assert not (await venue.cancel_all()).done
+    assert not (await venue.set_dead_man(SetDeadMan(0))).done
+    assert len(toy.calls) == 4
+
+
 FILL = (
     '{"channel":"executions","type":"update","data":[{"order_id":"O1","exec_type":"trade",'
     '"order_status":"filled","exec_id":"T1","symbol":"BTC/USD","side":"buy","last_qty":0.01,"last_price":60000.0,'
@@ -323,7 +518,7 @@ FILL = (
 )
 
 
-async def test_a_fill_before_its_answer_and_one_after_are_both_told(
+async def test_a07_a08_a_fill_before_its_answer_and_one_after_are_both_told(
     live: ToyAccount, venue: KrakenVenue, toy: Any, heard: Any
 ) -> None:
     async def fill_first() -> None:
