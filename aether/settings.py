@@ -207,6 +207,12 @@ class Sandbox(_Section):
     """recorded hour at which the replay begins, RFC 3339"""
     balances: dict[str, Amount] = Field(default_factory=lambda: {"USD": Decimal(100_000)})
     """assets of the made account"""
+    tier: Literal["starter", "intermediate", "pro"] = "pro"
+    """verification level of the made account"""
+    faults: bool = False
+    """true or false"""
+    withdraw_key: bool = False
+    """true or false"""
     connect: Path | None = None
     """file with the first line of a sandbox that runs elsewhere on this machine"""
 

@@ -35,9 +35,11 @@ from aether.runtime.machine import reached
 from aether.runtime.supervisor import Service
 from aether.settings import Settings, read_secret_file
 from aether.sim.crowd import Crowd
+from aether.sim.desk import Manners
 from aether.sim.exchange import Exchange
 from aether.sim.feed import SimFeed
 from aether.sim.mirror import Mirror, MirroredFeed, mirrored_rules
+from aether.sim.rate_counters import TIERS
 from aether.sim.recorded import asset_pairs_json, pair_rules, recorded_hours
 from aether.sim.server import Sandbox, SandboxConfig
 from aether.sim.venue import SimVenue
@@ -126,6 +128,9 @@ def sandbox_config(settings: Settings) -> SandboxConfig:
         seed=settings.world.seed,
         speed=settings.sandbox.speed,
         start_row=row,
+        manners=Manners(TIERS[settings.sandbox.tier]),
+        with_faults=settings.sandbox.faults,
+        may_withdraw=settings.sandbox.withdraw_key,
     )
 
 

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from aether.ports import Clock
 from aether.sim.exchange import Event, Exchange
 from aether.sim.keys import KeyRing
 from aether.sim.market_board import MarketBoard
+from aether.sim.rate_counters import TIERS, RestCounters, Tier, TradingCounters
 from aether.sim.recorded import asset_pair_rows
 from aether.sim.records import LevelChanged, PublicTrade
 
 Listener: TypeAlias = Callable[[Sequence[Event], int], None]
 """Told what happened, in order, and the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How this Kraken treats its clients.
+
+    `tier` is the account's verification level, which sets its limits. `view_lag_ns` is for how long REST views do not
+    show what just happened. `with_fees` fills the fee arrays of `AssetPairs`, as Kraken did until September 2026.
+    """
+
+    tier: Tier = TIERS["pro"]
+    view_lag_ns: int = 0
+    with_fees: bool = False
+
+
+STANDARD = Manners()
 
 
 class Others(Protocol):
@@ -27,10 +45,22 @@ class Others(Protocol):
 class Desk:
     """One exchange with its surroundings. Whoever changed something calls `settle`, so that everybody hears of it."""
 
-    def __init__(self, exchange: Exchange, crowd: Others, board: MarketBoard, keys: KeyRing, clock: Clock) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        crowd: Others,
+        board: MarketBoard,
+        keys: KeyRing,
+        clock: Clock,
+        *,
+        manners: Manners = STANDARD,
+    ) -> None:
         self.exchange = exchange
         self.board = board
         self.keys = keys
+        self.manners = manners
+        self.rest_counters = RestCounters(manners.tier)
+        self.trading_counters = TradingCounters(manners.tier)
         self.pair_rows = asset_pair_rows()
         self._crowd = crowd
         self._clock = clock

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from urllib.parse import parse_qsl
 
 from aether.sim.desk import Desk
 from aether.sim.exchange import ExchangeRefusal
+from aether.sim.keys import TOKEN_LIFE_S, ApiKey
 from aether.sim.rest_private import READING
 from aether.sim.rest_public import PUBLIC
 from aether.sim.rest_trading import ACTING
@@ -15,6 +16,14 @@ from aether.sim.wire import MalformedText, decode, encode
 
 FIELDS_MAX = 200
 _PRIVATE = READING | ACTING
+_ABOUT_THE_KEY: dict[str, Callable[[Desk, ApiKey], object]] = {
+    "GetApiKeyInfo": lambda _, caller: caller.info(),
+    "GetWebSocketsToken": lambda desk, caller: {
+        "token": desk.keys.issue_token(caller, desk.now_ns()),
+        "expires": TOKEN_LIFE_S,
+    },
+}
+PRIVATE_METHODS = frozenset((*_PRIVATE, *_ABOUT_THE_KEY))
 
 
 class RestApi:
@@ -34,22 +43,35 @@ class RestApi:
         except ExchangeRefusal as refused:
             return refusal(refused.text)
 
-    def private(self, path: str, headers: Mapping[str, str], body: bytes) -> str:
-        """Answer `POST path`, `/0/private/METHOD`, if key, signature and nonce are good."""
-        desk = self._desk
-        handler = _PRIVATE.get(path.rpartition("/")[2])
+    def private(self, path: str, headers: Mapping[str, str], body: bytes, address: str = "") -> str:
+        """Answer `POST path`, `/0/private/METHOD`, if key, signature and nonce are good and the key may do this.
+
+        `address` is the caller's, for keys that list where they may be used from.
+        """
+        desk, method = self._desk, path.rpartition("/")[2]
         desk.settle()
         try:
             form = read_form(headers.get("Content-Type", ""), body)
             key, sign = headers.get("API-Key", ""), headers.get("API-Sign", "")
-            account = desk.keys.check(path, body, key=key, sign=sign, nonce=form.get("nonce", ""))
-            if handler is None:
-                return refusal("EGeneral:Unknown method")
-            return _answer(handler(desk, account, form))
+            nonce, now_ns = form.get("nonce", ""), desk.now_ns()
+            caller = desk.keys.check(path, body, key=key, sign=sign, nonce=nonce, now_ns=now_ns, address=address)
+            return _answer(self._carry_out(method, caller, form))
         except ExchangeRefusal as refused:
             return refusal(refused.text)
         finally:
             desk.settle()
+
+    def _carry_out(self, method: str, caller: ApiKey, form: Mapping[str, str]) -> object:
+        desk = self._desk
+        handler = _PRIVATE.get(method)
+        if handler is None and method not in _ABOUT_THE_KEY:
+            raise ExchangeRefusal("EGeneral:Unknown method")
+        if not caller.may(method):
+            raise ExchangeRefusal("EGeneral:Permission denied")
+        desk.rest_counters.charge(caller.key, method, desk.now_ns())
+        if handler is not None:
+            return handler(desk, caller.account, form)
+        return _ABOUT_THE_KEY[method](desk, caller)
 
 
 def refusal(text: str) -> str:

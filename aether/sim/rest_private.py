@@ -12,7 +12,6 @@ from aether.sim.desk import Desk
 from aether.sim.exchange import ExchangeRefusal, LedgerEntry, Order, Trade
 from aether.sim.fees import FeeSchedule, FeeTier
 from aether.sim.field_text import bad_argument, whole
-from aether.sim.keys import PERMISSIONS, TOKEN_LIFE_S
 from aether.sim.rest_public import answer_key, find_pair
 from aether.sim.rest_records import PAGE, T, between, bound_ns, ledger_record, order_record, trade_record
 from aether.sim.wire import digits
@@ -24,12 +23,6 @@ Handler = Callable[[Desk, str, Form], object]
 QUERY_ORDERS_MAX = 50
 QUERY_ROWS_MAX = 20
 TRADES_PAGE_MAX = 100
-
-
-def api_key_info(desk: Desk, _account: str, _form: Form) -> object:
-    """`GetApiKeyInfo`: this key can trade and look; it can neither deposit nor withdraw."""
-    info = {"api_key_name": "sandbox", "api_key": desk.keys.public_key, "nonce_window": "0", "valid_until": "0"}
-    return info | {"permissions": list(PERMISSIONS), "ip_allowlist": []}
 
 
 def balance(desk: Desk, account: str, _form: Form) -> object:
@@ -150,11 +143,6 @@ def trade_volume(desk: Desk, account: str, form: Form) -> object:
     return result
 
 
-def websockets_token(desk: Desk, account: str, _form: Form) -> object:
-    """`GetWebSocketsToken`."""
-    return {"token": desk.keys.issue_token(account, desk.now_ns()), "expires": TOKEN_LIFE_S}
-
-
 def _order_rows(desk: Desk, orders: Iterable[Order], form: Form) -> dict[str, object]:
     pairs, with_trades = desk.exchange.pairs, form.get("trades") == "true"
     return {order.order_id: order_record(order, pairs[order.pair], with_trades=with_trades) for order in orders}
@@ -235,7 +223,6 @@ def _fee_row(schedule: FeeSchedule, volume: Decimal, percent: Callable[[FeeTier]
 
 
 READING: dict[str, Handler] = {
-    "GetApiKeyInfo": api_key_info,
     "Balance": balance,
     "BalanceEx": balance_extended,
     "TradeBalance": trade_balance,
@@ -247,5 +234,4 @@ READING: dict[str, Handler] = {
     "Ledgers": ledgers,
     "QueryLedgers": query_ledgers,
     "TradeVolume": trade_volume,
-    "GetWebSocketsToken": websockets_token,
 }

@@ -18,6 +18,7 @@ def add_order(desk: Desk, account: str, form: Form) -> object:
     new = rest_order(rules.name, form, now_ns)
     if is_true(form, "validate"):
         return {"descr": {"order": order_text(desk.exchange.check_order(account, new, now_ns), rules)}}
+    desk.trading_counters.add(account, rules.name, now_ns)
     order = desk.exchange.add_order(account, new, now_ns)
     return {"descr": {"order": order_text(order, rules)}, "txid": [order.order_id]}
 
@@ -31,13 +32,29 @@ def cancel_order(desk: Desk, account: str, form: Form) -> object:
     """`CancelOrder` by txid, by userref (which may name several) or by cl_ord_id."""
     ids = _orders_named(desk, account, form)
     for order_id in ids:
-        desk.exchange.cancel_order(account, order_id, desk.now_ns())
+        cancel_one(desk, account, order_id)
     return {"count": len(ids)}
+
+
+def cancel_one(desk: Desk, account: str, order_id: str) -> None:
+    """Count a cancel, then do it; of both doors. Raises ExchangeRefusal."""
+    now_ns = desk.now_ns()
+    order = desk.exchange.find_order(account, order_id=order_id)
+    if order is not None and order.is_open:
+        desk.trading_counters.cancel(order, now_ns)
+    desk.exchange.cancel_order(account, order_id, now_ns)
 
 
 def cancel_all(desk: Desk, account: str, _form: Form) -> object:
     """`CancelAll`."""
-    return {"count": desk.exchange.cancel_all(account, desk.now_ns())}
+    return {"count": cancel_every(desk, account)}
+
+
+def cancel_every(desk: Desk, account: str) -> int:
+    """Count and cancel all of the account's open orders; of both doors. Raises ExchangeRefusal."""
+    now_ns = desk.now_ns()
+    desk.trading_counters.cancel_all(desk.exchange.open_orders(account), now_ns)
+    return desk.exchange.cancel_all(account, now_ns)
 
 
 def cancel_all_after(desk: Desk, account: str, form: Form) -> object:
@@ -48,6 +65,7 @@ def cancel_all_after(desk: Desk, account: str, form: Form) -> object:
 def dead_man(desk: Desk, account: str, timeout_s: int) -> dict[str, str]:
     """Set or switch off (0) the dead man's switch; the answer of both doors. Raises ExchangeRefusal."""
     now_ns = desk.now_ns()
+    desk.trading_counters.cancel_all(desk.exchange.open_orders(account), now_ns)
     trigger_ns = desk.exchange.set_dead_man(account, timeout_s, now_ns)
     return {"currentTime": rfc3339(now_ns, 0), "triggerTime": "0" if trigger_ns is None else rfc3339(trigger_ns, 0)}
 

@@ -9,34 +9,35 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from aether.domain.errors import BadConfiguration
 from aether.domain.values import NANOS_PER_S
 from aether.ports import Clock
+from aether.sim.connections import CLOSE_S_MAX, MESSAGE_BYTES_MAX, Connections
 from aether.sim.crowd import Crowd
-from aether.sim.desk import Desk
-from aether.sim.exchange import Event, Exchange, ExchangeRefusal
-from aether.sim.keys import ApiKey, KeyRing
+from aether.sim.desk import STANDARD, Desk, Manners
+from aether.sim.exchange import Exchange, ExchangeRefusal
+from aether.sim.fault_acts import strike_desk
+from aether.sim.fault_port import FaultPort
+from aether.sim.fault_wire import struck_reply
+from aether.sim.faults import Fault, FaultBox
+from aether.sim.keys import TRADING_PERMISSIONS, ApiKey, KeyRing
 from aether.sim.market_board import MarketBoard
 from aether.sim.recorded import pair_rules, recorded_hours
-from aether.sim.records import LevelChanged, StatusEvent
+from aether.sim.records import LevelChanged
 from aether.sim.rest_api import RestApi, read_form, refusal
-from aether.sim.ws_account import AccountHub
-from aether.sim.ws_api import Door, Session
-from aether.sim.ws_market import MarketHub
+from aether.sim.rest_public import find_pair
+from aether.sim.ws_api import Door
 
 HOST = "127.0.0.1"
 ACCOUNT = "main"
 
 BODY_BYTES_MAX = 256 * 1024
-MESSAGE_BYTES_MAX = 64 * 1024
-CLOSE_S_MAX = 1.0  # how long a client may take to say goodbye
-UNSENT_FRAMES_MAX = 2_000  # a reader further behind than this is dropped
 
 _PAUSE_S_MAX = 0.25  # timers of the exchange act at most this late
 _PAUSE_S_MIN = 0.005
@@ -48,7 +49,9 @@ class SandboxConfig:
 
     `port` 0 takes any free ports; otherwise `port` and `port` + 1 are used. `speed` is how many recorded hours pass in
     one real hour, 1 to 3600. `start_row` is the recorded hour to begin with; as many lie before it, for candles of the
-    past. `balances` are the account's deposits by v2 asset name. Without `api_key` and `api_secret` both are new ones.
+    past. `balances` are the account's deposits by v2 asset name. Without `api_key` and `api_secret` both are new ones;
+    with `may_withdraw` the key can also withdraw, which no trading client should take. `with_faults` opens the fault
+    port, on `port` + 2.
     """
 
     balances: Mapping[str, Decimal]
@@ -58,45 +61,24 @@ class SandboxConfig:
     start_row: int = 4_380
     api_key: str | None = None
     api_secret: str | None = None
-
-
-class Outbox:
-    """Frames that wait for one client. Putting never waits: whoever lets too many pile up is dropped."""
-
-    def __init__(self, drop: Callable[[], None]) -> None:
-        self._frames: asyncio.Queue[str] = asyncio.Queue(UNSENT_FRAMES_MAX)
-        self._drop = drop
-
-    def put(self, text: str) -> None:
-        """Send this frame as soon as the client takes it."""
-        try:
-            self._frames.put_nowait(text)
-        except asyncio.QueueFull:
-            self._drop()
-
-    async def write_to(self, socket: web.WebSocketResponse) -> None:
-        """Send frames in order until the connection is lost."""
-        try:
-            while True:
-                await socket.send_str(await self._frames.get())
-        except ConnectionError:
-            return
+    manners: Manners = STANDARD
+    may_withdraw: bool = False
+    with_faults: bool = False
 
 
 class Sandbox:
     """A running sandbox: `start` opens its doors, `run` keeps its market alive, `stop` closes it."""
 
-    def __init__(self, desk: Desk, crowd: Crowd, api_key: ApiKey) -> None:
+    def __init__(self, desk: Desk, crowd: Crowd, api_key: ApiKey, clock: Clock, *, with_faults: bool) -> None:
+        self._clock = clock
         self._desk = desk
         self._crowd = crowd
         self._api_key = api_key
         self._rest = RestApi(desk)
-        self._market = MarketHub(desk)
-        self._accounts = AccountHub(desk)
-        self._sessions: dict[Session, web.WebSocketResponse] = {}
-        self._runners: dict[Door, web.AppRunner] = {}
+        self._box = FaultBox() if with_faults else None
+        self._connections = Connections(desk, clock, self._box, lambda: secrets.randbits(64))
+        self._runners: dict[str, web.AppRunner] = {}
         self._stopping = asyncio.Event()
-        desk.listen(self._tell_status)
 
     @property
     def exchange(self) -> Exchange:
@@ -107,10 +89,12 @@ class Sandbox:
     async def start(cls, config: SandboxConfig, clock: Clock) -> Sandbox:
         """Make the exchange, its crowd and its account, and listen. Raises BadConfiguration if that cannot be."""
         desk, crowd, api_key = _open_desk(config, clock)
-        sandbox = cls(desk, crowd, api_key)
+        sandbox = cls(desk, crowd, api_key, clock, with_faults=config.with_faults)
         try:
-            await sandbox._listen("public", config.port)
-            await sandbox._listen("private", config.port + 1 if config.port else 0)
+            await sandbox._open("public", config.port)
+            await sandbox._open("private", config.port + 1 if config.port else 0)
+            if config.with_faults:
+                await sandbox._open_fault_port(config.port + 2 if config.port else 0)
         except BadConfiguration:
             await sandbox.stop()
             raise
@@ -119,7 +103,8 @@ class Sandbox:
     def hello(self) -> dict[str, str]:
         """Where it is, and the key to it."""
         public, private = (self._runners[door].addresses[0][1] for door in ("public", "private"))
-        return {
+        faults = {"faults": f"http://{HOST}:{self._runners['faults'].addresses[0][1]}"} if self._box else {}
+        return faults | {
             "rest": f"http://{HOST}:{public}",
             "ws_public": f"ws://{HOST}:{public}/v2",
             "ws_private": f"ws://{HOST}:{private}/v2",
@@ -137,8 +122,7 @@ class Sandbox:
     async def stop(self) -> None:
         """Close every connection and the doors; `run` returns."""
         self._stopping.set()
-        for socket in list(self._sessions.values()):
-            await socket.close(code=1001)
+        await self._connections.close()
         for runner in self._runners.values():
             await runner.cleanup()
 
@@ -148,20 +132,24 @@ class Sandbox:
 
     async def _keep_trading(self) -> None:
         while True:
+            self._strike_now()
             self._desk.settle()
             due_s = (self._crowd.next_due_ns() - self._desk.now_ns()) / NANOS_PER_S
             await asyncio.sleep(min(max(due_s, _PAUSE_S_MIN), _PAUSE_S_MAX))
 
     # --- doors --------------------------------------------------------------------------------------------------
 
-    async def _listen(self, door: Door, port: int) -> None:
+    async def _open(self, door: Door, port: int) -> None:
         app = web.Application(client_max_size=BODY_BYTES_MAX)
         app.router.add_get("/v2", self._socket_handler(door))
         if door == "public":
             app.router.add_route("*", "/0/public/{method}", self._answer_public)
             app.router.add_post("/0/private/{method}", self._answer_private)
         app.router.add_route("*", "/{elsewhere:.*}", _answer_elsewhere)
-        runner = self._runners[door] = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_S_MAX)
+        await self._listen(door, app, port)
+
+    async def _listen(self, name: str, app: web.Application, port: int) -> None:
+        runner = self._runners[name] = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_S_MAX)
         await runner.setup()
         try:
             await web.TCPSite(runner, HOST, port).start()
@@ -171,70 +159,78 @@ class Sandbox:
                 "end what uses it, choose another port (this one and the next are used), or 0 for any free ones",
             ) from error
 
-    async def _answer_public(self, request: web.Request) -> web.Response:
-        try:
-            query = dict(request.query)
-            if request.method == "POST":
-                query |= read_form(request.content_type, await _body_of(request))
-            text = self._rest.public(request.match_info["method"], query)
-        except ExchangeRefusal as refused:
-            text = refusal(refused.text)
-        return web.Response(text=text, content_type="application/json")
-
-    async def _answer_private(self, request: web.Request) -> web.Response:
-        try:
-            text = self._rest.private(request.path, request.headers, await _body_of(request))
-        except ExchangeRefusal as refused:
-            text = refusal(refused.text)
-        return web.Response(text=text, content_type="application/json")
-
-    # --- connections --------------------------------------------------------------------------------------------
-
     def _socket_handler(self, door: Door) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             socket = web.WebSocketResponse(timeout=CLOSE_S_MAX, max_msg_size=MESSAGE_BYTES_MAX)
             if not socket.can_prepare(request).ok:
                 return await _answer_elsewhere(request)
+            if self.exchange.system_status == "maintenance":  # Kraken docs, Reconnection: they fail while it lasts
+                return web.Response(status=503, text="Service Unavailable")
             await socket.prepare(request)
-            await self._serve(request, socket, door)
+            await self._connections.serve(request, socket, door)
             return socket
 
         return handle
 
-    async def _serve(self, request: web.Request, socket: web.WebSocketResponse, door: Door) -> None:
-        outbox = Outbox(lambda: _abort(request))
-        session = Session(
-            self._desk, self._market, self._accounts, door=door, connection_id=secrets.randbits(64), send=outbox.put
-        )
-        self._sessions[session] = socket
+    async def _answer_public(self, request: web.Request) -> web.StreamResponse:
+        method = request.match_info["method"]
         try:
-            session.open()
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(outbox.write_to(socket)), group.create_task(_beat(session))]
-                async for message in socket:
-                    if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                        session.hear(message.data)
-                for task in tasks:
-                    task.cancel()
-        finally:
-            del self._sessions[session]
-            session.close()
+            query = dict(request.query)
+            if request.method == "POST":
+                query |= read_form(request.content_type, await _body_of(request))
+        except ExchangeRefusal as refused:
+            return _json(refusal(refused.text))
+        fault = self._fault_of_call(method, query.get("pair"))
+        return await self._reply(request, fault, lambda: self._rest.public(method, query))
 
-    def _tell_status(self, events: Sequence[Event], _now_ns: int) -> None:
-        if any(isinstance(event, StatusEvent) and event.pair is None for event in events):
-            for session in self._sessions:
-                session.tell_status()
+    async def _answer_private(self, request: web.Request) -> web.StreamResponse:
+        try:
+            body = await _body_of(request)
+        except ExchangeRefusal as refused:
+            return _json(refusal(refused.text))
+        fault = self._fault_of_call(request.match_info["method"], _pair_in(request.content_type, body))
+        return await self._reply(
+            request,
+            fault,
+            lambda: self._rest.private(request.path, request.headers, body, request.remote or ""),
+        )
 
+    async def _reply(
+        self, request: web.Request, fault: Fault | None, carry_out: Callable[[], str]
+    ) -> web.StreamResponse:
+        reply = struck_reply(fault, carry_out, self._desk.now_ns())
+        if reply.delay_ms:
+            await asyncio.sleep(reply.delay_ms / 1000)
+        if reply.is_lost and request.transport is not None:
+            request.transport.abort()
+        return web.Response(text=reply.text, status=reply.status, content_type=reply.content_type)
 
-async def _beat(session: Session) -> None:
-    while True:
-        await asyncio.sleep(1.0)
-        session.beat()
+    # --- faults -------------------------------------------------------------------------------------------------
 
+    async def _open_fault_port(self, port: int) -> None:
+        assert self._box is not None, "the port is there for its faults"
+        faults = FaultPort(self._box, self._clock, self.exchange.pairs, self._strike_now)
+        await self._listen("faults", faults.application(), port)
 
-def _abort(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
+    def _fault_of_call(self, method: str, pair: str | None) -> Fault | None:
+        if self._box is None or self._box.is_quiet("call"):
+            return None
+        context = {"endpoint": method, "door": "public"}
+        if pair is not None:
+            try:
+                context["symbol"] = find_pair(self._desk, pair).name
+            except ExchangeRefusal:
+                context["symbol"] = pair
+        return self._box.take("call", context, self._clock.wall_ns())
+
+    def _strike_now(self) -> None:
+        """Do all faults that are due and wait for nothing else to happen."""
+        while self._box is not None and not self._box.is_quiet("now"):
+            fault = self._box.take("now", {}, self._clock.wall_ns())
+            if fault is None:
+                return
+            strike_desk(self._desk, fault)
+            self._connections.strike(fault)
 
 
 async def _body_of(request: web.Request) -> bytes:
@@ -246,7 +242,18 @@ async def _body_of(request: web.Request) -> bytes:
 
 
 async def _answer_elsewhere(_: web.Request) -> web.Response:
-    return web.Response(text=refusal("EGeneral:Unknown method"), content_type="application/json")
+    return _json(refusal("EGeneral:Unknown method"))
+
+
+def _json(text: str) -> web.Response:
+    return web.Response(text=text, content_type="application/json")
+
+
+def _pair_in(content_type: str, body: bytes) -> str | None:
+    try:
+        return read_form(content_type, body).get("pair")
+    except ExchangeRefusal:
+        return None
 
 
 def _open_desk(config: SandboxConfig, clock: Clock) -> tuple[Desk, Crowd, ApiKey]:
@@ -262,6 +269,7 @@ def _open_desk(config: SandboxConfig, clock: Clock) -> tuple[Desk, Crowd, ApiKey
             config.api_key or base64.b64encode(secrets.token_bytes(42)).decode(),
             config.api_secret or base64.b64encode(secrets.token_bytes(64)).decode(),
             ACCOUNT,
+            permissions=(*TRADING_PERMISSIONS, "withdraw-funds") if config.may_withdraw else TRADING_PERMISSIONS,
         )
     except ValueError as error:
         raise BadConfiguration(f"no sandbox can be made: {error}", "correct the setting that it names") from error
@@ -269,7 +277,7 @@ def _open_desk(config: SandboxConfig, clock: Clock) -> tuple[Desk, Crowd, ApiKey
     for event in exchange.drain():
         if isinstance(event, LevelChanged):  # the trades till now are in the candles already
             board.change_level(event)
-    return Desk(exchange, crowd, board, KeyRing(api_key, _new_token), clock), crowd, api_key
+    return Desk(exchange, crowd, board, KeyRing(api_key, _new_token), clock, manners=config.manners), crowd, api_key
 
 
 def _new_token() -> str:

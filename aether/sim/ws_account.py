@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aether.sim import account_frames
 from aether.sim.desk import Desk
 from aether.sim.exchange import Event, LedgerEvent, OrderEvent
-from aether.sim.wire import encode
+from aether.sim.wire import encode, number
 from aether.sim.ws_market import Send
 
 TRADE_SNAPSHOT = 50  # Kraken docs, WebSocket v2 executions: `snap_trades` brings the last 50
@@ -25,6 +25,7 @@ class Stream:
     account: str
     channel: str
     all_transitions: bool = True
+    with_counter: bool = False
     sequence: int = 0
 
     def push(self, kind: str, rows: Sequence[account_frames.Data]) -> None:
@@ -77,14 +78,18 @@ class AccountHub:
                 self._tell_order(event)
             elif isinstance(event, LedgerEvent):
                 row = account_frames.ledger_row(event.entry)
-                self._tell(event.account, "balances", row, lambda _: True)
+                for stream in self._listening(event.account, "balances"):
+                    stream.push("update", [row])
 
     def _tell_order(self, event: OrderEvent) -> None:
-        row = account_frames.execution(event, self._desk.exchange.pairs[event.order.pair])
+        desk, order = self._desk, event.order
+        row = account_frames.execution(event, desk.exchange.pairs[order.pair])
         is_transition = event.exec_type in _TRANSITIONS
-        self._tell(event.order.account, "executions", row, lambda stream: stream.all_transitions or not is_transition)
+        for stream in self._listening(order.account, "executions"):
+            if stream.all_transitions or not is_transition:
+                # Name and place of the counter are not documented: in each record, beside what it says of the order.
+                points = desk.trading_counters.points(order.account, order.pair, desk.now_ns())
+                stream.push("update", [row | {"ratecount": number(points, 2)} if stream.with_counter else row])
 
-    def _tell(self, account: str, channel: str, row: account_frames.Data, wanted: Callable[[Stream], bool]) -> None:
-        for stream in list(self._streams):
-            if (stream.account, stream.channel) == (account, channel) and wanted(stream):
-                stream.push("update", [row])
+    def _listening(self, account: str, channel: str) -> list[Stream]:
+        return [stream for stream in self._streams if (stream.account, stream.channel) == (account, channel)]

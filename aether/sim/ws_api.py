@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 from aether.sim import market_frames
 from aether.sim.desk import Desk
 from aether.sim.exchange import ExchangeRefusal
+from aether.sim.keys import ApiKey
 from aether.sim.market_board import INTERVALS_MINUTES
 from aether.sim.wire import MalformedText, decode, encode, rfc3339
 from aether.sim.ws_account import AccountHub, Stream
@@ -53,8 +54,9 @@ class Session:
         self._connection_id = connection_id
         self._send = send
         self._beats = False
+        self._heard_ns = desk.now_ns()
         self._streams: dict[str, Stream] = {}
-        self._tokens: dict[str, str] = {}  # they stay good while this connection has a private subscription
+        self._tokens: dict[str, ApiKey] = {}  # they stay good while this connection has a private subscription
 
     def open(self) -> None:
         """The client is connected: tell it the status."""
@@ -69,6 +71,14 @@ class Session:
         if self._beats:
             self._send(HEARTBEAT)
 
+    def idle_ns(self) -> int:
+        """For how long nothing passed in either direction; 0 once anything is subscribed, for then it beats."""
+        return 0 if self._beats else self._desk.now_ns() - self._heard_ns
+
+    def forget_tokens(self) -> None:
+        """Let the tokens that this connection was opened with be stale; its subscriptions go on."""
+        self._tokens.clear()
+
     def close(self) -> None:
         """The client is gone. Its orders stay: Kraken has no cancel on disconnect here."""
         self._market.leave_all(self._send)
@@ -79,6 +89,7 @@ class Session:
     def hear(self, text: str | bytes) -> None:
         """Answer one request."""
         self._desk.settle()
+        self._heard_ns = self._desk.now_ns()
         time_in = rfc3339(self._desk.now_ns())
         try:
             request = decode(text)
@@ -121,17 +132,19 @@ class Session:
         if self._door == "public":
             raise SocketRefusal(_PUBLIC_ONLY)
         check_fields(params, TRADING[method], method)
-        account = self._account(params)
-        if account is None:
+        caller = self._caller(params)
+        if caller is None:
             raise ExchangeRefusal("EAPI:Invalid token")
-        for answer in METHODS[method](self._desk, account, params):
+        if not caller.may(method):
+            raise ExchangeRefusal("EGeneral:Permission denied")
+        for answer in METHODS[method](self._desk, caller.account, params):
             self._answer(method, req_id, time_in, answer)
 
-    def _account(self, params: Fields) -> str | None:
+    def _caller(self, params: Fields) -> ApiKey | None:
         token = params.get("token")
         if not isinstance(token, str) or not token:
             raise SocketRefusal("Token(s) not found")
-        return self._tokens.get(token) or self._desk.keys.account_of(token, self._desk.now_ns())
+        return self._tokens.get(token) or self._desk.keys.key_of(token, self._desk.now_ns())
 
     # --- subscriptions ------------------------------------------------------------------------------------------
 
@@ -179,17 +192,25 @@ class Session:
             self._send(self._market.snapshot(topic))
 
     def _private_subscription(self, method: str, req_id: object, channel: str, params: Fields, time_in: str) -> None:
-        account = self._account(params)
-        if account is None:
+        caller = self._caller(params)
+        if caller is None:
             raise SocketRefusal("ESession:Invalid session", channel=channel, status="error")
+        if not caller.may(channel):
+            raise ExchangeRefusal("EGeneral:Permission denied")
         if method == "unsubscribe":
             self._end_stream(channel)
             self._answer(method, req_id, time_in, Answer({"channel": channel}))
             return
         if channel in self._streams:
             raise SocketRefusal("Already subscribed")
-        self._tokens[str(params["token"])] = account
-        stream = Stream(self._send, account, channel, bool(params.get("order_status", True)))
+        self._tokens[str(params["token"])] = caller
+        stream = Stream(
+            self._send,
+            caller.account,
+            channel,
+            all_transitions=bool(params.get("order_status", True)),
+            with_counter=bool(params.get("ratecounter", False)),
+        )
         self._streams[channel] = stream
         self._accounts.join(stream)
         if channel == "balances":
@@ -205,7 +226,8 @@ class Session:
         orders = bool(params.get("snap_orders", params.get("snapshot", True)))
         trades = bool(params.get("snap_trades", params.get("snapshot_trades", False)))
         result: Fields = {"channel": stream.channel, "snap_orders": orders, "snap_trades": trades, "snapshot": orders}
-        result |= {"order_status": stream.all_transitions, "ratecounter": bool(params.get("ratecounter", False))}
+        result |= {"order_status": stream.all_transitions, "ratecounter": stream.with_counter}
+        result["maxratecount"] = self._desk.manners.tier.trading_max
         self._acknowledge(method, req_id, time_in, result)
         self._accounts.snapshot_executions(stream, orders=orders, trades=trades)
 

@@ -10,7 +10,7 @@ from aether.sim.desk import Desk
 from aether.sim.exchange import ExchangeRefusal, Order
 from aether.sim.field_text import bad_argument
 from aether.sim.order_form import socket_order
-from aether.sim.rest_trading import dead_man
+from aether.sim.rest_trading import cancel_every, cancel_one, dead_man
 from aether.sim.ws_fields import TRIGGERS, SocketRefusal, check_fields
 
 Fields = Mapping[str, object]
@@ -43,6 +43,7 @@ def add_order(desk: Desk, account: str, fields: Fields) -> list[Answer]:
     if fields.get("validate", False):
         desk.exchange.check_order(account, new, now_ns)
     else:
+        desk.trading_counters.add(account, str(symbol), now_ns)
         result["order_id"] = desk.exchange.add_order(account, new, now_ns).order_id
     if new.cl_ord_id is not None:
         result["cl_ord_id"] = new.cl_ord_id
@@ -65,7 +66,7 @@ def cancel_order(desk: Desk, account: str, fields: Fields) -> list[Answer]:
 
 def cancel_all(desk: Desk, account: str, _fields: Fields) -> list[Answer]:
     """`cancel_all`."""
-    return [Answer({"count": desk.exchange.cancel_all(account, desk.now_ns())})]
+    return [Answer({"count": cancel_every(desk, account)})]
 
 
 def cancel_all_orders_after(desk: Desk, account: str, fields: Fields) -> list[Answer]:
@@ -82,7 +83,7 @@ def _cancel(desk: Desk, account: str, name: str, item: str | int) -> Answer:
         return Answer(error="EOrder:Unknown order")
     try:
         for order in found:
-            desk.exchange.cancel_order(account, order.order_id, desk.now_ns())
+            cancel_one(desk, account, order.order_id)
     except ExchangeRefusal as refused:
         return Answer(error=refused.text)
     return Answer({name: item})

@@ -200,7 +200,7 @@ def _is_still_served(house: House) -> None:
 def sockets(chance: Random, tally: Tally) -> None:
     """Twenty requests on one connection, either door, and a good one after them."""
     house, texts = House(), list[str]()
-    assert house.keys.issue_token(ACCOUNT, house.clock.now_ns) == requests.TOKEN
+    assert house.keys.issue_token(house.key, house.clock.now_ns) == requests.TOKEN
     door: Door = chance.choice(("public", "private"))
     session = Session(house.desk, house.market, house.accounts, door=door, connection_id=2**63 + 1, send=texts.append)
     session.open()

@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aether.domain.values import NANOS_PER_S, UtcNanos
-from aether.sim.desk import Desk
+from aether.sim.desk import Desk, Manners
 from aether.sim.exchange import Exchange, OrderEvent
 from aether.sim.keys import ApiKey, KeyRing, api_sign
 from aether.sim.market_board import MarketBoard
+from aether.sim.rate_counters import TIERS, Tier
 from aether.sim.recorded import pair_rules
-from aether.sim.rest_api import _PRIVATE, RestApi
+from aether.sim.rest_api import PRIVATE_METHODS, RestApi
 from aether.sim.rest_public import PUBLIC
 
 D = Decimal
@@ -68,7 +69,7 @@ class Client:
         return self._result(self.answer(method, form))
 
     def refusal(self, method: str, **form: str) -> str:
-        answer = json.loads(self.answer(method, form) if method in _PRIVATE else self.rest.public(method, form))
+        answer = json.loads(self.answer(method, form) if method in PRIVATE_METHODS else self.rest.public(method, form))
         assert list(answer) == ["error"], f"{method} was not refused: {answer}"
         (text,) = answer["error"]
         return str(text)
@@ -93,14 +94,25 @@ class Client:
         return answer["result"]
 
 
-def make_client() -> Client:
+# So generous that a test of something else never meets a limit.
+LENIENT = Manners(Tier("pro", 10**9, 100, 10**9, 375, 10**9))
+
+
+def make_client(manners: Manners = LENIENT, key: ApiKey | None = None) -> Client:
     clock = HandClock()
     exchange = Exchange(pair_rules(), seed=1)
     exchange.open_account("main", {"USD": D("10000.0000"), "BTC": D(1)}, clock.now_ns)
     exchange.set_level("BTC/USD", "bid", D("59990.0"), D(2), clock.now_ns)
     exchange.set_level("BTC/USD", "ask", D("60010.0"), D("1.5004"), clock.now_ns)
     board = MarketBoard(lambda pair, interval_s, now_ns: [], exchange.pairs, clock.now_ns)
-    desk = Desk(exchange, Nobody(exchange), board, KeyRing(ApiKey("key", SECRET, "main"), lambda: "token"), clock)
+    desk = Desk(
+        exchange,
+        Nobody(exchange),
+        board,
+        KeyRing(key or ApiKey("key", SECRET, "main"), lambda: "token"),
+        clock,
+        manners=manners,
+    )
     return Client(RestApi(desk), desk, clock)
 
 
@@ -526,6 +538,51 @@ def test_the_dead_mans_switch_can_be_switched_off(client: Client) -> None:
     assert client.refusal("CancelAllOrdersAfter", timeout="x") == "EGeneral:Invalid arguments:timeout"
 
 
+# --- limits and permissions -----------------------------------------------------------------------------------------
+
+
+def test_calls_count_by_tier_and_are_refused_over_the_maximum() -> None:
+    client = make_client(Manners(TIERS["starter"]))
+    for _ in range(6):
+        client.private("Ledgers")
+    for _ in range(3):
+        client.private("Balance")
+
+    assert client.refusal("Balance") == "EAPI:Rate limit exceeded"
+    client.private("AddOrder", **LIMIT_BUY)
+
+
+def test_orders_count_on_their_pair_even_where_they_are_refused() -> None:
+    client = make_client(Manners(TIERS["starter"]))
+    for _ in range(60):
+        assert client.refusal("AddOrder", **LIMIT_BUY | {"price": "0.01"}) == "EOrder:Tick size check failed"
+
+    assert client.refusal("AddOrder", **LIMIT_BUY) == "EOrder:Rate limit exceeded"
+    client.private("AddOrder", **LIMIT_BUY, validate="true")
+    client.pass_s(1)
+    client.private("AddOrder", **LIMIT_BUY)
+
+
+def test_cancels_count_by_age_and_cancel_all_counts_one() -> None:
+    client = make_client(Manners(TIERS["starter"]))
+    placed = [client.private("AddOrder", **LIMIT_BUY)["txid"][0] for _ in range(10)]
+    for order_id in placed[:6]:
+        client.private("CancelOrder", txid=order_id)
+
+    assert client.refusal("CancelOrder", txid=placed[6]) == "EOrder:Rate limit exceeded"
+    assert client.private("CancelAll") == {"count": 4}
+    assert client.desk.trading_counters.points("main", "BTC/USD", client.clock.now_ns) == 59
+
+
+def test_a_key_does_only_what_it_may() -> None:
+    client = make_client(key=ApiKey("key", SECRET, "main", permissions=("query-funds", "withdraw-funds")))
+
+    client.private("Balance")
+    assert client.private("GetApiKeyInfo")["permissions"] == ["query-funds", "withdraw-funds"]
+    for method in ("AddOrder", "CancelAll", "OpenOrders", "Ledgers", "GetWebSocketsToken"):
+        assert client.refusal(method) == "EGeneral:Permission denied"
+
+
 # --- history --------------------------------------------------------------------------------------------------------
 
 
@@ -673,7 +730,7 @@ VALUES = WORDS | st.text(max_size=30) | st.decimals(allow_nan=True).map(str) | s
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
-    method=st.sampled_from([*PUBLIC, *_PRIVATE]),
+    method=st.sampled_from([*PUBLIC, *sorted(PRIVATE_METHODS)]),
     form=st.dictionaries(FIELDS, VALUES, max_size=8).filter(
         lambda form: all(c < "\ud800" or c > "\udfff" for c in str(form))
     ),

@@ -22,8 +22,9 @@ import pytest
 
 from aether.domain.errors import BadConfiguration
 from aether.domain.values import NANOS_PER_S, UtcNanos
-from aether.sim import server
-from aether.sim.server import Outbox, Sandbox, SandboxConfig
+from aether.sim import connections, server
+from aether.sim.connections import Outbox
+from aether.sim.server import Sandbox, SandboxConfig
 
 D = Decimal
 
@@ -311,7 +312,7 @@ async def raw(client: Client, head: bytes, body: bytes) -> tuple[bytes, Any]:
 
 async def test_a_huge_message_ends_that_connection_alone(client: Client) -> None:
     wire, other = await client.connect("public"), await client.connect("public")
-    await wire.send_str("x" * (server.MESSAGE_BYTES_MAX + 1))
+    await wire.send_str("x" * (connections.MESSAGE_BYTES_MAX + 1))
     async with asyncio.timeout(10):
         while not wire.closed:
             await wire.receive()
@@ -333,11 +334,11 @@ async def test_binary_and_broken_frames_have_an_answer(client: Client) -> None:
 async def test_a_reader_that_falls_behind_is_dropped_and_the_others_are_not(
     sandbox: Sandbox, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "UNSENT_FRAMES_MAX", 10)
+    monkeypatch.setattr(connections, "UNSENT_FRAMES_MAX", 10)
     slow = await client.connect("public")
     await ask(slow, "subscribe", channel="trade", symbol=[PAIR], snapshot=False)
     await hear(slow, "subscribe")
-    monkeypatch.setattr(server, "UNSENT_FRAMES_MAX", 1000)
+    monkeypatch.setattr(connections, "UNSENT_FRAMES_MAX", 1000)
     quick = await client.connect("public")
     await ask(quick, "subscribe", channel="trade", symbol=[PAIR], snapshot=False)
     await hear(quick, "subscribe")
@@ -353,7 +354,7 @@ async def test_a_reader_that_falls_behind_is_dropped_and_the_others_are_not(
 
 
 async def test_putting_into_an_outbox_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "UNSENT_FRAMES_MAX", 2)
+    monkeypatch.setattr(connections, "UNSENT_FRAMES_MAX", 2)
     dropped: list[bool] = []
     outbox = Outbox(lambda: dropped.append(True))
     outbox.put("1")
@@ -368,12 +369,12 @@ async def test_a_client_that_leaves_without_a_word_is_forgotten(sandbox: Sandbox
     wire = await client.connect("public")
     await ask(wire, "subscribe", channel="book", symbol=[PAIR])
     await hear(wire, "book")
-    assert len(sandbox._sessions) == 1
+    assert len(sandbox._connections) == 1
     assert wire._conn is not None
     assert wire._conn.transport is not None
     wire._conn.transport.abort()
     async with asyncio.timeout(10):
-        while sandbox._sessions:
+        while len(sandbox._connections):
             await client.public("Time")
 
 

@@ -85,7 +85,8 @@ class House:
             self.exchange.set_level(PAIR, "ask", D(60010 + step), D(step + 1), now_ns)
         board = MarketBoard(lambda pair, interval_s, now_ns: [], self.exchange.pairs, now_ns)
         drawn = count(1)
-        keys = KeyRing(ApiKey("key", "c2VjcmV0", "main"), lambda: f"token-{next(drawn)}")
+        self.key = ApiKey("key", "c2VjcmV0", "main")
+        keys = KeyRing(self.key, lambda: f"token-{next(drawn)}")
         self.desk = Desk(self.exchange, Nobody(self.exchange), board, keys, self.clock)
         self.market, self.accounts = MarketHub(self.desk), AccountHub(self.desk)
         self.desk.settle()
@@ -99,7 +100,7 @@ class House:
         return wire
 
     def token(self) -> str:
-        return self.desk.keys.issue_token("main", self.clock.now_ns)
+        return self.desk.keys.issue_token(self.key, self.clock.now_ns)
 
     def sell_to_bids(self, price: str, qty: str) -> None:
         self.exchange.crowd_trade(PAIR, "sell", D(price), D(qty), self.clock.now_ns)
@@ -775,3 +776,42 @@ def test_every_request_has_at_least_one_answer(door: Door, method: Any, params: 
     wire.say(json.dumps({"method": method, "params": params, "req_id": req_id}))
 
     assert any("time_out" in text for text in wire.texts)
+
+
+# --- limits and permissions -----------------------------------------------------------------------------------------
+
+
+def test_the_trading_counter_is_shown_where_it_is_asked_for(house: House) -> None:
+    watching, plain = house.connect("private"), house.connect("private")
+    acks = [
+        wire.ask("subscribe", channel="executions", token=house.token(), ratecounter=wire is watching)[0]
+        for wire in (watching, plain)
+    ]
+    order: dict[str, Any] = dict(LIMIT_BUY)
+    plain.ask("add_order", **order, token=house.token())
+
+    assert [ack["result"]["maxratecount"] for ack in acks] == [180, 180]
+    records = [row for frame in watching.new() if "data" in frame for row in frame["data"]]
+    assert [row["ratecount"] for row in records] == [1, 1]
+    assert not any("ratecount" in row for frame in plain.new() for row in frame.get("data", []))
+
+
+def test_both_doors_share_the_trading_counter(house: House) -> None:
+    wire = house.connect("private")
+    house.desk.trading_counters.fill("main", PAIR, house.clock.now_ns)
+    order: dict[str, Any] = dict(LIMIT_BUY)
+
+    (answer,) = wire.ask("add_order", **order, token=house.token())
+
+    assert (answer["success"], answer["error"]) == (False, "EOrder:Rate limit exceeded")
+
+
+def test_a_key_opens_only_what_it_may(house: House) -> None:
+    house.key.permissions = ("query-funds", "create-ws-token")
+    wire = house.connect("private")
+
+    assert wire.ask("subscribe", channel="balances", token=house.token())[0]["success"]
+    refused: list[tuple[str, dict[str, Any]]] = [("subscribe", {"channel": "executions"}), ("cancel_all", {})]
+    for method, params in refused:
+        (answer,) = wire.ask(method, **params, token=house.token())
+        assert (answer["success"], answer["error"]) == (False, "EGeneral:Permission denied")
