@@ -22,6 +22,7 @@ from rich.console import Console
 from aether import printing
 from aether.admin.control import ControlClient, ControlTimeout, DaemonNotRunning
 from aether.app import replay_tape, run_daemon, run_sandbox
+from aether.doctor import examine_all
 from aether.domain.codes import CODES
 from aether.domain.errors import AetherError, BadConfiguration, JournalBroken
 from aether.journal.audit import verify as verify_journal
@@ -262,6 +263,21 @@ def _newest_journal(settings: Settings) -> Path:
     if not found:
         raise BadConfiguration("there is no journal yet", "name one with --journal")
     return found[-1]
+
+
+@app.command()
+def doctor(
+    world: Annotated[str | None, typer.Option(help="sandbox or paper; that of the settings unless named")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at files, disk, clock, addresses, certificates and key before a run does. Exit 6 if one must be mended."""
+    path = config or default_config_path()
+    settings = load_settings(path, {"world": {"name": world}} if world else None)
+    findings = _await(examine_all(settings, path, SystemClock()))
+    is_well = all(finding.grade != "fail" for finding in findings)
+    _print({"ok": is_well, "checks": printing.plain(findings)}, as_json=as_json, show=printing.rows)
+    raise SystemExit(Exit.DONE if is_well else Exit.CHECK_FAILED)
 
 
 @app.command()

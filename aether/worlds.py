@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -135,20 +135,32 @@ def sandbox_config(settings: Settings) -> SandboxConfig:
 
 
 @asynccontextmanager
+async def sandbox_at(settings: Settings, clock: Clock) -> AsyncIterator[tuple[Mapping[str, str], tuple[Service, ...]]]:
+    """First line of the sandbox that the settings name; else of one of our own, and what must run beside it."""
+    if settings.sandbox.connect is not None:
+        yield read_hello(settings.sandbox.connect), ()
+        return
+    sandbox = await Sandbox.start(sandbox_config(settings), clock)
+    try:
+        yield sandbox.hello(), (("sandbox", sandbox.run),)
+    finally:
+        await sandbox.stop()
+
+
+def sandbox_account(hello: Mapping[str, str]) -> str:
+    """Account of a sandbox's key: a new sandbox is a new account."""
+    return f"sandbox-{hashlib.sha256(hello['api_key'].encode()).hexdigest()[:12]}"
+
+
+@asynccontextmanager
 async def sandbox_world(
     settings: Settings, place: Place, clock: Clock, counters: VenueCounters | None = None
 ) -> AsyncIterator[Outside]:
     """Kraken's client over loopback to a sandbox: one of our own, or the one that `sandbox.connect` names."""
     async with AsyncExitStack() as stack:
-        services: tuple[Service, ...] = ()
-        if settings.sandbox.connect is None:
-            sandbox = await Sandbox.start(sandbox_config(settings), clock)
-            stack.push_async_callback(sandbox.stop)
-            hello, services = sandbox.hello(), (("sandbox", sandbox.run),)
-        else:
-            hello = read_hello(settings.sandbox.connect)
+        hello, services = await stack.enter_async_context(sandbox_at(settings, clock))
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        account = f"sandbox-{hashlib.sha256(hello['api_key'].encode()).hexdigest()[:12]}"
+        account = sandbox_account(hello)
 
         async def connect() -> Parts:
             credentials = Credentials.from_text(hello["rest"], hello["api_key"], hello["api_secret"])
@@ -212,14 +224,9 @@ async def public_market(settings: Settings, clock: Clock) -> AsyncIterator[tuple
     """Address of the world's public WebSocket, and what must run beside it: our own sandbox where none is named."""
     if settings.world.name == "paper":
         yield settings.kraken.ws_public_url, ()
-    elif settings.sandbox.connect is not None:
-        yield read_hello(settings.sandbox.connect)["ws_public"], ()
     else:
-        sandbox = await Sandbox.start(sandbox_config(settings), clock)
-        try:
-            yield sandbox.hello()["ws_public"], (("sandbox", sandbox.run),)
-        finally:
-            await sandbox.stop()
+        async with sandbox_at(settings, clock) as (hello, services):
+            yield hello["ws_public"], services
 
 
 def _connector(

@@ -21,11 +21,15 @@ from aether.kraken.signing import Credentials
 _REMEDY = "stop that process, or give each its own API key"
 
 
+class KeyTaken(BadConfiguration):
+    """Another process has the key; `what` names it."""
+
+
 @contextmanager
 def key_lock(credentials: Credentials, directory: Path | None = None) -> Iterator[None]:
     """Be the only user of a key until the block ends or the process does. `directory` is for tests.
 
-    Raises BadConfiguration naming the process that holds the key, or the file that cannot be opened.
+    Raises KeyTaken naming the process that holds the key, BadConfiguration for a file that cannot be opened.
     """
     path = lock_path(credentials, directory)
     try:
@@ -51,7 +55,7 @@ def _claim(descriptor: int, credentials: Credentials) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
-        raise BadConfiguration(
+        raise KeyTaken(
             f"the API key {credentials.shown_key} is in use by pid {owner} of this machine", _REMEDY
         ) from error
     os.ftruncate(descriptor, 0)

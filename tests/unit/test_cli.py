@@ -378,3 +378,19 @@ def test_an_order_to_stop_in_order_ends_with_exit_0(aether: Aether, monkeypatch:
     assert outcome.code == Exit.DONE
     assert outcome.out == ""
     assert len(outcome.err.splitlines()) == 1
+
+
+def test_the_doctor_looks_at_a_sandbox_of_its_own_and_says_what_must_be_mended(
+    aether: Aether, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    well = aether("doctor", "--json", "--config", SHIPPED)
+    monkeypatch.setenv("AETHER__JOURNAL__DISK_RESERVE_MB", "1000000")
+    ill = aether("doctor", "--json", "--config", SHIPPED)
+
+    assert (well.code, well.json["ok"]) == (Exit.DONE, True)
+    assert (ill.code, ill.json["ok"]) == (Exit.CHECK_FAILED, False)
+    failed = [check for check in ill.json["checks"] if check["grade"] == "fail"]
+    assert [(check["check"], check["remedy"]) for check in failed] == [
+        ("disk space", "make room: below it nothing new is risked")
+    ]

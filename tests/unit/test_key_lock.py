@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aether.domain.errors import BadConfiguration
-from aether.kraken.key_lock import key_lock, lock_path
+from aether.kraken.key_lock import KeyTaken, key_lock, lock_path
 from aether.kraken.signing import Credentials
 
 KEY = Credentials.from_text("https://api.kraken.com", "QWERTYUIOP", "c2VjcmV0")
@@ -26,7 +26,7 @@ with key_lock(Credentials.from_text("https://api.kraken.com", "QWERTYUIOP", "c2V
 
 
 def test_c03_a_second_user_of_a_key_is_refused_by_name(tmp_path: Path) -> None:
-    with key_lock(KEY, tmp_path), pytest.raises(BadConfiguration) as refused, key_lock(KEY, tmp_path):
+    with key_lock(KEY, tmp_path), pytest.raises(KeyTaken) as refused, key_lock(KEY, tmp_path):
         pass
 
     assert "QWERTY…" in refused.value.what
