@@ -9,51 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from types import MappingProxyType
 
 import msgspec
 
 from aether.domain.inputs import FeesSeen
 from aether.domain.instruments import Side
-from aether.domain.orders import AssetAmount, AssetBalance, Execution, Liquidity, OrderReport, VenueStatus
+from aether.domain.orders import AssetAmount, AssetBalance, Execution, Liquidity, OrderReport
 from aether.domain.spot_gate import SpotGate
-from aether.domain.values import BPS, Price, Qty, Symbol, Usd
+from aether.domain.values import BPS, Price, Qty, Usd
 from aether.kraken.listings import AssetNames
+from aether.kraken.order_records import OrderShape, is_margin, read_order, symbol_of
 from aether.kraken.shapes import ABSENT, Raw, Whole, is_there
 from aether.kraken.strict_json import Unreadable, decode, exact, not_negative, positive, printable, seconds_to_nanos
 
 UNKNOWN_ASSET = "UNKNOWN"
 _BPS_PER_PERCENT = BPS / 100
-_STATUS_OF = MappingProxyType(
-    {
-        "pending": VenueStatus.PENDING,
-        "open": VenueStatus.NEW,
-        "closed": VenueStatus.FILLED,
-        "canceled": VenueStatus.CANCELED,
-        "expired": VenueStatus.EXPIRED,
-    }
-)
-_NO_LEVERAGE = frozenset({"", "none", "0"})
-
-
-class _DescrShape(msgspec.Struct):
-    pair: str
-    type: str
-    ordertype: str
-    price: Raw = ABSENT
-    leverage: str | None = None
-
-
-class _OrderShape(msgspec.Struct):
-    status: str
-    descr: _DescrShape
-    vol: Raw
-    vol_exec: Raw
-    opentm: Raw = ABSENT
-    closetm: Raw = ABSENT
-    cl_ord_id: str | None = None
-    reason: str | None = None
-    margin: Raw = ABSENT
 
 
 class _TradeShape(msgspec.Struct):
@@ -74,11 +44,11 @@ class _TradeShape(msgspec.Struct):
 
 
 class _OpenShape(msgspec.Struct):
-    open: dict[str, _OrderShape]
+    open: dict[str, OrderShape]
 
 
 class _ClosedShape(msgspec.Struct):
-    closed: dict[str, _OrderShape]
+    closed: dict[str, OrderShape]
     count: Whole | None = None
 
 
@@ -107,7 +77,7 @@ class _TokenShape(msgspec.Struct):
 
 _OPEN = msgspec.json.Decoder(_OpenShape)
 _CLOSED = msgspec.json.Decoder(_ClosedShape)
-_ORDERS = msgspec.json.Decoder(dict[str, _OrderShape])
+_ORDERS = msgspec.json.Decoder(dict[str, OrderShape])
 _TRADES = msgspec.json.Decoder(_TradesShape)
 _BALANCES = msgspec.json.Decoder(dict[str, _BalanceShape])
 _VOLUME = msgspec.json.Decoder(_VolumeShape)
@@ -145,7 +115,7 @@ def read_closed_orders(result: Raw | bytes, gate: SpotGate) -> OrdersPage:
 
 def read_queried_orders(result: Raw | bytes, gate: SpotGate) -> tuple[OrderReport, ...]:
     """Orders of a `QueryOrders` result. Raises Unreadable."""
-    orders: dict[str, _OrderShape] = decode(_ORDERS, result)
+    orders: dict[str, OrderShape] = decode(_ORDERS, result)
     return _orders(orders, gate)
 
 
@@ -159,7 +129,8 @@ def read_trades(result: Raw | bytes, gate: SpotGate) -> TradesPage:
 def read_balances(result: Raw | bytes, names: AssetNames) -> tuple[AssetBalance, ...]:
     """Assets of a `BalanceEx` result under their v2 names. Raises Unreadable.
 
-    `total` is `balance` alone: credit is not ours to spend. Two ids of one name are added up.
+    `total` is `balance` alone: what Kraken would lend (`credit`, less `credit_used`) is not ours to spend. Two ids of
+    one name are added up; a suffix (`.F .B .S .M .P .T .HOLD`) makes an asset of its own, which is never free cash.
     """
     balances: dict[str, AssetBalance] = {}
     for asset_id, row in decode(_BALANCES, result).items():
@@ -195,44 +166,21 @@ def read_token(result: Raw | bytes) -> str:
     return token
 
 
-def _orders(rows: Mapping[str, _OrderShape], gate: SpotGate) -> tuple[OrderReport, ...]:
-    return tuple(_order(order_id, row, gate) for order_id, row in rows.items())
-
-
-def _order(order_id: str, row: _OrderShape, gate: SpotGate) -> OrderReport:
-    descr = row.descr
-    filled = Qty(not_negative(row.vol_exec, "vol_exec"))
-    status = _STATUS_OF.get(row.status, VenueStatus.UNKNOWN)
-    if status is VenueStatus.NEW and filled:
-        status = VenueStatus.PARTIALLY_FILLED  # REST says `open` for both
-    price = not_negative(descr.price, "price") if descr.ordertype == "limit" else Decimal(0)
-    ended_or_opened = row.closetm if is_there(row.closetm) else row.opentm
-    return OrderReport(
-        order_id=order_id,
-        cl_ord_id=row.cl_ord_id or None,
-        name=descr.pair,
-        symbol=None if _is_margin(descr.leverage, row.margin) else _symbol(descr.pair, gate),
-        side=Side(descr.type) if descr.type in ("buy", "sell") else None,
-        qty=Qty(not_negative(row.vol, "vol")),
-        limit_price=Price(price) if price else None,
-        status=status,
-        cum_qty=filled,
-        reason=printable(row.reason or ""),
-        venue_ns=seconds_to_nanos(ended_or_opened, "opentm") if is_there(ended_or_opened) else 0,
-    )
+def _orders(rows: Mapping[str, OrderShape], gate: SpotGate) -> tuple[OrderReport, ...]:
+    return tuple(read_order(order_id, row, gate) for order_id, row in rows.items())
 
 
 def _execution(exec_id: str, row: _TradeShape, gate: SpotGate) -> Execution:
     if row.type not in ("buy", "sell"):
         raise Unreadable(f"type: {printable(row.type)!r} is no side")
-    listed = _symbol(row.pair, gate)
-    is_margin = _is_margin(row.leverage, row.margin) or bool(row.posstatus or row.position_status)
+    listed = symbol_of(row.pair, gate)
+    has_margin = is_margin(row.leverage, row.margin) or bool(row.posstatus or row.position_status)
     return Execution(
         exec_id=exec_id,
         order_id=row.ordertxid,
         cl_ord_id=row.cl_ord_id or None,
         name=row.pair,
-        symbol=None if is_margin else listed,
+        symbol=None if has_margin else listed,
         side=Side(row.type),
         qty=Qty(positive(row.vol, "vol")),
         price=Price(positive(row.price, "price")),
@@ -242,23 +190,3 @@ def _execution(exec_id: str, row: _TradeShape, gate: SpotGate) -> Execution:
         liquidity=Liquidity.MAKER if row.maker else Liquidity.TAKER,
         venue_ns=seconds_to_nanos(row.time, "time"),
     )
-
-
-def _symbol(name: str, gate: SpotGate) -> Symbol | None:
-    admitted = gate.admit(name)
-    return admitted if isinstance(admitted, str) else None
-
-
-def _is_margin(leverage: str | None, margin: Raw) -> bool:
-    """Whether a record is of margin, by either field: orders and trades of margin are never ours.
-
-    `margin` is a truth value in orders and an amount in trades; a word that is neither counts as margin.
-    """
-    if (leverage or "") not in _NO_LEVERAGE:
-        return True
-    if not is_there(margin) or bytes(margin) == b"false":
-        return False
-    try:
-        return exact(margin, "margin") != 0
-    except Unreadable:
-        return True
