@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from random import Random
 from typing import Literal
@@ -11,6 +12,7 @@ from aether.sim.account import Account, WorkingOrder
 from aether.sim.fees import cost_of, fee_of, most_of
 from aether.sim.pair_market import PairMarket
 from aether.sim.records import (
+    AmendRecord,
     Event,
     ExchangeRefusal,
     ExecType,
@@ -84,6 +86,14 @@ class Clearing:
         """Report an order's state to its account."""
         self.events.append(OrderEvent(exec_type, working.order, trade, self.now_ns))
 
+    def tell_change(self, working: WorkingOrder, exec_type: Literal["amended", "restated"], reason: str) -> None:
+        """Report what became of an open order's terms, and keep it in the order's history."""
+        picture = replace(working.order, reason=reason)
+        self.events.append(OrderEvent(exec_type, picture, None, self.now_ns))
+        kind: Literal["user", "restated"] = "user" if exec_type == "amended" else "restated"
+        record = AmendRecord(self.new_id("T"), kind, picture, reason, self.now_ns)
+        working.owner.amends.setdefault(working.order_id, []).append(record)
+
     def _priced(
         self, market: PairMarket, working: WorkingOrder, public: PublicTrade, liquidity: Literal["m", "t"]
     ) -> Trade:
@@ -118,12 +128,12 @@ class Clearing:
         self.events.append(LedgerEvent(owner.name, entry))
 
 
-def check_funds(market: PairMarket, working: WorkingOrder) -> None:
-    """Raise ExchangeRefusal where the account has not enough free, or held for this order, for it as it is."""
+def check_funds(market: PairMarket, working: WorkingOrder, spare: Decimal = _ZERO) -> None:
+    """Raise ExchangeRefusal where the account has not enough free, held for this order, or `spare` for it as it is."""
     needed = hold_of(market, working)
     if is_market_buy(working) and not working.is_waiting:
         needed = market.most_for(working.lots_left, working.ticks, working.taker_percent)
-    if needed > MONEY.add(working.owner.free(working.hold_asset), working.hold):
+    if needed > MONEY.add(working.owner.free(working.hold_asset), MONEY.add(working.hold, spare)):
         raise ExchangeRefusal("EOrder:Insufficient funds")
 
 

@@ -15,7 +15,7 @@ client, and said here:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import islice
@@ -24,16 +24,18 @@ from typing import Literal
 
 from aether.domain.values import NANOS_PER_S
 from aether.sim.account import Account, WorkingOrder
-from aether.sim.admission import Admitted, admit, check_status
-from aether.sim.clearing import Clearing, check_funds
+from aether.sim.admission import check_deadline
+from aether.sim.amending import amended, check_amend_status, original
+from aether.sim.clearing import Clearing
 from aether.sim.fees import KRAKEN_FEES, FeeSchedule
-from aether.sim.matching import Matcher, Taking
+from aether.sim.intake import OPEN_ORDERS_MAX, Intake
+from aether.sim.matching import RULES_CHANGED, USER_REQUEST, Matcher, Taking
 from aether.sim.order_book import CROWD
 from aether.sim.pair_market import PairMarket
 from aether.sim.records import (
-    LIMIT_KINDS,
     SYSTEM_STATUSES,
-    TRAILING_KINDS,
+    Amend,
+    AmendRecord,
     Book,
     BookSide,
     Event,
@@ -49,11 +51,12 @@ from aether.sim.records import (
     PublicTrade,
     StatusEvent,
     Trade,
-    Trigger,
 )
 from aether.sim.timetable import Timetable
 
 __all__ = [
+    "Amend",
+    "AmendRecord",
     "Book",
     "Event",
     "Exchange",
@@ -74,10 +77,6 @@ __all__ = [
 _ZERO = Decimal(0)
 
 
-# Kraken docs, Spot Trading Limits: open orders per pair of an account on the highest tier (60 and 80 on the others).
-OPEN_ORDERS_MAX = 225
-
-
 class Exchange:
     """A spot exchange for USD pairs. Every change is an argument's doing; what happened is read with `drain`.
 
@@ -95,12 +94,12 @@ class Exchange:
     ) -> None:
         """`seed` draws the ids of orders, executions and ledger rows; `open_orders_max` is per account and pair."""
         self.fee_schedule = fee_schedule
-        self._open_orders_max = open_orders_max
         self._clearing = Clearing(seed)
         self._matcher = Matcher(self._clearing)
         self._timetable = Timetable()
         self._late: list[WorkingOrder] = []  # their start came while their market was shut
         self._markets = {rules.name: PairMarket(rules, self._clearing.events.append) for rules in pairs}
+        self._intake = Intake(self._clearing, self._markets, fee_schedule, open_orders_max)
         self._accounts: dict[str, Account] = {}
         self._dead_men: dict[str, int] = {}
         self._system_status = "online"
@@ -138,7 +137,7 @@ class Exchange:
     def add_order(self, account: str, new: NewOrder, now_ns: int) -> Order:
         """Check, match and rest an order; its picture after that. Raises ExchangeRefusal, and then nothing happened."""
         self.advance(now_ns)
-        market, working = self._admitted(account, new)
+        market, working = self._intake.admitted(self._accounts[account], new, self._system_status)
         return self._place(market, working)
 
     def _place(self, market: PairMarket, working: WorkingOrder) -> Order:
@@ -156,26 +155,104 @@ class Exchange:
     def check_order(self, account: str, new: NewOrder, now_ns: int) -> Order:
         """The order as it would enter, without an id; nothing happens: Kraken's `validate`. Raises ExchangeRefusal."""
         self.advance(now_ns)
-        return self._admitted(account, new)[1].order
+        return self._intake.admitted(self._accounts[account], new, self._system_status)[1].order
 
     def cancel_order(self, account: str, order_id: str, now_ns: int) -> Order:
         """Cancel an open order. Raises ExchangeRefusal (`EOrder:Unknown order` for one that is not open)."""
         self.advance(now_ns)
-        owner = self._accounts[account]
         self._refuse_cancel_in_maintenance()
-        working = owner.open.get(order_id)
-        if working is None:
-            raise ExchangeRefusal("EOrder:Unknown order")
+        working = self._open(account, order_id)
         if self._markets[working.order.pair].rules.status == "maintenance":
             raise ExchangeRefusal("EService:Unavailable")
-        self._end(working, "canceled", "User requested")
+        self._end(working, "canceled", USER_REQUEST)
         return working.order
 
     def cancel_all(self, account: str, now_ns: int) -> int:
         """Cancel all open orders of the account; how many there were. Raises ExchangeRefusal in maintenance."""
         self.advance(now_ns)
         self._refuse_cancel_in_maintenance()
-        return self._cancel_all(self._accounts[account], "User requested")
+        return self._cancel_all(self._accounts[account], USER_REQUEST)
+
+    def amend_order(self, account: str, amend: Amend, now_ns: int) -> str:
+        """Change an open order in place; the id of the change. Raises ExchangeRefusal, and then nothing happened.
+
+        It keeps its place in the queue where it only gets smaller. Below what is filled, the rest is cancelled.
+        """
+        self.advance(now_ns)
+        working = self._open(account, amend.order_id)
+        market = self._markets[working.order.pair]
+        check_amend_status(self._system_status, market.rules.status, working, amend)
+        check_deadline(amend.deadline_ns, self._clearing.now_ns)
+        changed = amended(market, working, amend)
+        history = working.owner.amends.setdefault(working.order_id, [])
+        if not history:
+            history.append(original(working.order))
+        if changed.lots_left:
+            self._matcher.become(market, working, changed)
+            self._settle(market)
+        else:
+            working.order = changed.order
+            self._clearing.tell_change(working, "amended", USER_REQUEST)
+            self._end(working, "canceled", USER_REQUEST)
+        return working.owner.amends[working.order_id][-1].amend_id
+
+    def replace_order(self, account: str, order_id: str, new: NewOrder, now_ns: int) -> Order:
+        """Cancel an open order and place another for it, which may use the old one's funds: Kraken's `EditOrder`.
+
+        Raises ExchangeRefusal, and then nothing happened. (Kraken docs, Edit Order: not for a stop that was set off,
+        nor for an order with a client order id.)
+        """
+        self.advance(now_ns)
+        old = self._open(account, order_id)
+        if old.order.cl_ord_id is not None or (old.order.trigger is not None and old.order.trigger.is_triggered):
+            raise ExchangeRefusal("EOrder:Invalid order")
+        market, working = self._intake.admitted(old.owner, new, self._system_status, instead_of=old)
+        self._end(old, "canceled", "Order replaced")
+        return self._place(market, working)
+
+    def check_replacement(self, account: str, order_id: str, new: NewOrder, now_ns: int) -> Order:
+        """The order that would be placed for another one; nothing happens. Raises ExchangeRefusal."""
+        self.advance(now_ns)
+        old = self._open(account, order_id)
+        return self._intake.admitted(old.owner, new, self._system_status, instead_of=old)[1].order
+
+    def add_batch(self, account: str, batch: Sequence[NewOrder], now_ns: int) -> list[Order | ExchangeRefusal]:
+        """Place several orders, each with its own outcome in order.
+
+        Raises ExchangeRefusal where one of them is wrong in itself; then none is placed. What an order meets in the
+        engine, such as missing funds, is its own outcome (Kraken docs, Add Order Batch).
+        """
+        self.advance(now_ns)
+        for new in batch:
+            self._intake.check_alone(new, self._system_status)
+        outcomes: list[Order | ExchangeRefusal] = []
+        for new in batch:
+            try:
+                outcomes.append(self.add_order(account, new, now_ns))
+            except ExchangeRefusal as refused:
+                outcomes.append(refused)
+        return outcomes
+
+    def check_batch(self, account: str, batch: Sequence[NewOrder], now_ns: int) -> list[Order | ExchangeRefusal]:
+        """What a batch would meet, each of its orders by itself; nothing happens. Raises ExchangeRefusal as a batch."""
+        self.advance(now_ns)
+        for new in batch:
+            self._intake.check_alone(new, self._system_status)
+        outcomes: list[Order | ExchangeRefusal] = []
+        for new in batch:
+            try:
+                outcomes.append(self.check_order(account, new, now_ns))
+            except ExchangeRefusal as refused:
+                outcomes.append(refused)
+        return outcomes
+
+    def amends(self, account: str, order_id: str) -> list[AmendRecord]:
+        """An order's history, oldest first: as it entered, and each change. Empty for an unknown order."""
+        owner = self._accounts[account]
+        found = owner.find(order_id)
+        if found is None:
+            return []
+        return list(owner.amends.get(order_id, ())) or [original(found)]
 
     def set_dead_man(self, account: str, timeout_s: int, now_ns: int) -> int | None:
         """Cancel all of the account's orders after so many seconds, unless called again; 0 switches it off.
@@ -343,66 +420,15 @@ class Exchange:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    def _admitted(self, account: str, new: NewOrder) -> tuple[PairMarket, WorkingOrder]:
-        """The order after every check, still without an id. Raises ExchangeRefusal."""
-        owner = self._accounts[account]
-        market = self._markets.get(new.pair)
-        if market is None:
-            raise ExchangeRefusal("EQuery:Unknown asset pair")
-        check_status(self._system_status, market.rules.status, new)
-        admitted = admit(market, new, self._clearing.now_ns)
-        self._refuse_duplicate(owner, new)
-        if owner.open_in_pair[new.pair] >= self._open_orders_max:
-            raise ExchangeRefusal("EOrder:Orders limit exceeded")
-        working = self._working(owner, market, new, admitted)
-        check_funds(market, working)
-        return market, working
-
-    def _refuse_duplicate(self, owner: Account, new: NewOrder) -> None:
-        bearer = owner.find_by_cl_ord_id(new.cl_ord_id) if new.cl_ord_id is not None else None
-        if bearer is not None and bearer.is_open:
-            raise ExchangeRefusal("EOrder:cl_ord_id already in use")
+    def _open(self, account: str, order_id: str) -> WorkingOrder:
+        working = self._accounts[account].open.get(order_id)
+        if working is None:
+            raise ExchangeRefusal("EOrder:Unknown order")
+        return working
 
     def _refuse_cancel_in_maintenance(self) -> None:
         if self._system_status == "maintenance":
             raise ExchangeRefusal("EService:Unavailable")
-
-    def _working(self, owner: Account, market: PairMarket, new: NewOrder, admitted: Admitted) -> WorkingOrder:
-        has_limit = new.order_type in LIMIT_KINDS
-        is_trailing = new.order_type in TRAILING_KINDS
-        peak_ticks = market.last_ticks if is_trailing and market.last_ticks is not None else 0
-        order = Order(
-            order_id="",
-            account=owner.name,
-            pair=new.pair,
-            side=new.side,
-            order_type=new.order_type,
-            qty=market.qty(admitted.lots),
-            limit_price=market.price(admitted.limit_ticks) if has_limit else None,
-            time_in_force=new.time_in_force,
-            post_only=new.post_only,
-            cl_ord_id=new.cl_ord_id,
-            userref=new.userref,
-            deadline_ns=new.deadline_ns,
-            status="pending_new",
-            opened_ns=self._clearing.now_ns,
-            limit_asked=new.limit_price if is_trailing and new.limit_price_type != "static" else None,
-            limit_price_type=new.limit_price_type,
-            trigger=_trigger(market, new, admitted.trigger_ticks, peak_ticks),
-            display_qty=new.display_qty,
-            starts_ns=new.starts_ns,
-            expires_ns=new.expires_ns,
-            self_trade=new.self_trade,
-            cash_qty=new.cash_qty,
-            fee_in_base=new.fee_in_base,
-        )
-        taker_percent, maker_percent = self.fee_schedule.rates(owner.volume_30d(self._clearing.now_ns))
-        asset = market.rules.quote if new.side == "buy" else market.rules.base
-        working = WorkingOrder(owner, order, admitted.limit_ticks, admitted.lots, taker_percent, maker_percent, asset)
-        working.display_lots, working.trigger_ticks = admitted.display_lots, admitted.trigger_ticks
-        working.peak_ticks = peak_ticks
-        working.is_waiting = bool(admitted.trigger_ticks) or new.starts_ns is not None
-        return working
 
     def _settle(self, market: PairMarket) -> None:
         """What a change sets off, then what everybody sees of it all."""
@@ -456,26 +482,11 @@ class Exchange:
         self._settle(market)
 
     def _change_grid(self, market: PairMarket, rules: PairRules) -> None:
-        standing = [id_ for half in (market.book.bids, market.book.asks) for id_, _, _ in half.orders() if id_ != CROWD]
-        left = [
-            (working, market.price(working.ticks), market.qty(working.lots_left))
-            for working in (self._matcher.resting[order_id] for order_id in standing)
-        ]
-        is_counted_alike = rules.cost_decimals == market.rules.cost_decimals
-        waiting = [w for owner in self._accounts.values() for w in owner.open.values() if w.is_waiting]
+        waiting = [working for owner in self._accounts.values() for working in owner.open.values()]
         for working in waiting:
-            if working.order.pair == rules.name:
-                self._end(working, "canceled", "Pair rules changed")
-        market.begin_anew(rules, self._clearing.now_ns)
-        for working, price, qty in left:
-            ticks, lots = market.ticks(price), market.lots(qty)
-            del self._matcher.resting[working.order_id]
-            if is_counted_alike and not working.display_lots and ticks is not None and lots is not None:
-                working.ticks, working.lots_left = ticks, lots
-                self._matcher.rest(market, working)
-            else:
-                self._clearing.close(working, "canceled", "Pair rules changed")
-        market.tell_levels(self._clearing.now_ns)
+            if working.is_waiting and working.order.pair == rules.name:
+                self._end(working, "canceled", RULES_CHANGED)
+        self._matcher.change_grid(market, rules)
 
     def _is_matching(self, market: PairMarket) -> bool:
         return self._system_status == "online" and market.rules.status in ("online", "limit_only")
@@ -483,11 +494,3 @@ class Exchange:
 
 def _digits(rules: PairRules) -> tuple[int, int, int]:
     return rules.price_decimals, rules.qty_decimals, rules.cost_decimals
-
-
-def _trigger(market: PairMarket, new: NewOrder, ticks: int, peak_ticks: int) -> Trigger | None:
-    asked = new.trigger
-    if asked is None:
-        return None
-    peak = market.price(peak_ticks) if peak_ticks else None
-    return Trigger(asked.price, asked.price_type, asked.reference, market.price(ticks), peak)

@@ -39,6 +39,17 @@ def amount(text: str, field: str) -> Decimal:
     return value
 
 
+def json_text(value: object, field: str) -> str:
+    """A JSON value as a form would have it; the field's refusal for what no form could hold."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | Decimal):
+        return format(exact_offset(value, field), "f")
+    if not isinstance(value, str):
+        raise bad_argument(field)
+    return value
+
+
 def offset_or_price(text: str, field: str, sign: int) -> tuple[Decimal, PriceType]:
     """A price, or an offset in dollars or percent: `+5`, `-0.5%`, and `#5`, which takes its sign from `sign`.
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from aether.domain.values import ZERO
 from aether.sim.account import WorkingOrder
 from aether.sim.admission import protection
 from aether.sim.clearing import Clearing, check_funds
 from aether.sim.order_book import BookHalf
 from aether.sim.pair_market import PairMarket
 from aether.sim.pricing import offset_ticks, trailing_ticks
-from aether.sim.records import ExchangeRefusal, OrderSide, TakerKind
+from aether.sim.records import ExchangeRefusal, OrderSide, PairRules, TakerKind
 from aether.sim.triggers import is_reached, looks_up, pulls
 
 SELF_TRADE = "Cannot trade with self"
+USER_REQUEST = "User requested"
+RULES_CHANGED = "Pair rules changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,7 @@ class Matcher:
             else:
                 self.enter(market, working)
             return
-        working.is_waiting = True
-        if market.last_ticks is not None and is_reached(working, market.last_ticks):
-            self._fire(market, working, market.last_ticks)
-        else:
-            market.bench.add(working)
+        self._await_price(market, working)
 
     def enter(self, market: PairMarket, working: WorkingOrder) -> None:
         """Trade as far as the order goes, then rest what is left of it, or cancel it."""
@@ -99,8 +98,7 @@ class Matcher:
             public = market.record_trade(taking.side, ticks, part, taking.order_type, self._clearing.now_ns)
             if maker:
                 maker.shown_lots -= part
-                if maker.display_lots:
-                    maker.order = replace(maker.order, shown_qty=market.qty(maker.shown_lots))
+                self._picture_shown(market, maker)
                 self._clearing.fill(market, maker, public, "m")
                 if not maker.lots_left:
                     del self.resting[maker_id]
@@ -124,6 +122,24 @@ class Matcher:
         else:
             market.bench.remove(working)
 
+    def become(self, market: PairMarket, working: WorkingOrder, changed: WorkingOrder) -> None:
+        """Let a resting or waiting order be what an amend made of it; where its price moved, it may trade now."""
+        keeps_place = changed.ticks == working.ticks and changed.lots_left <= working.lots_left
+        rests = working.order_id in self.resting
+        if rests and not keeps_place:
+            self.leave(market, working)
+        working.order, working.ticks, working.lots_left = changed.order, changed.ticks, changed.lots_left
+        working.display_lots, working.trigger_ticks = changed.display_lots, changed.trigger_ticks
+        self._clearing.hold_anew(market, working)
+        if rests and keeps_place:
+            self._show_less(market, working)
+        self._clearing.tell_change(working, "amended", USER_REQUEST)
+        if rests and not keeps_place:
+            self.enter(market, working)
+        elif working.trigger_ticks and working.is_waiting and working.order.status != "pending_new":
+            market.bench.remove(working)
+            self._await_price(market, working)
+
     def run_triggers(self, market: PairMarket) -> None:
         """Let the waiting orders hear the trades since the last call, and those that they cause."""
         while market.unheard:
@@ -137,6 +153,42 @@ class Matcher:
                     market.bench.remove(working)
                     self._fire(market, working, ticks)
 
+    def change_grid(self, market: PairMarket, rules: PairRules) -> None:
+        """Begin the book anew with other digits; orders that are on the new grid keep their place in the queue."""
+        halves = (market.book.bids, market.book.asks)
+        standing = [self.resting[id_] for half in halves for id_, _, _ in half.orders() if id_ in self.resting]
+        left = [(working, market.price(working.ticks), market.qty(working.lots_left)) for working in standing]
+        is_counted_alike = rules.cost_decimals == market.rules.cost_decimals
+        market.begin_anew(rules, self._clearing.now_ns)
+        for working, price, qty in left:
+            ticks, lots, shown = market.ticks(price), market.lots(qty), market.lots(working.order.display_qty or ZERO)
+            del self.resting[working.order_id]
+            if is_counted_alike and ticks is not None and lots is not None and shown is not None:
+                working.ticks, working.lots_left, working.display_lots = ticks, lots, shown
+                self.rest(market, working)
+            else:
+                self._clearing.close(working, "canceled", RULES_CHANGED)
+        market.tell_levels(self._clearing.now_ns)
+
+    def _await_price(self, market: PairMarket, working: WorkingOrder) -> None:
+        working.is_waiting = True
+        if market.last_ticks is not None and is_reached(working, market.last_ticks):
+            self._fire(market, working, market.last_ticks)
+        else:
+            market.bench.add(working)
+
+    def _show_less(self, market: PairMarket, working: WorkingOrder) -> None:
+        """Take out of the book what the order may no longer show; more is shown with the next part."""
+        surplus = working.shown_lots - working.next_shown()
+        if surplus > 0:
+            market.reduce(market.book.resting(working.order.side), working.order_id, working.ticks, surplus)
+            working.shown_lots -= surplus
+            self._picture_shown(market, working)
+
+    def _picture_shown(self, market: PairMarket, working: WorkingOrder) -> None:
+        if working.display_lots:
+            working.order = replace(working.order, shown_qty=market.qty(working.shown_lots))
+
     def _refill(self, market: PairMarket, facing: BookHalf, maker: WorkingOrder) -> None:
         self._show(market, facing, maker)
         self._clearing.tell(maker, "iceberg_refill")
@@ -144,8 +196,7 @@ class Matcher:
     def _show(self, market: PairMarket, half: BookHalf, working: WorkingOrder) -> None:
         working.shown_lots = working.next_shown()
         market.rest(half, working.order_id, working.ticks, working.shown_lots)
-        if working.display_lots:
-            working.order = replace(working.order, shown_qty=market.qty(working.shown_lots))
+        self._picture_shown(market, working)
 
     def _fills_whole(self, facing: BookHalf, working: WorkingOrder) -> bool:
         """Whether the book holds all of the order, hidden parts too, before it would meet its own account."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from urllib.parse import parse_qsl
 
 from aether.sim.desk import Desk
 from aether.sim.exchange import ExchangeRefusal
+from aether.sim.field_text import bad_argument, json_text
 from aether.sim.keys import TOKEN_LIFE_S, ApiKey
+from aether.sim.rest_changes import CHANGING
 from aether.sim.rest_private import READING
 from aether.sim.rest_public import PUBLIC
 from aether.sim.rest_trading import ACTING
 from aether.sim.wire import MalformedText, decode, encode
 
 FIELDS_MAX = 200
-_PRIVATE = READING | ACTING
+_PRIVATE = READING | ACTING | CHANGING
 _ABOUT_THE_KEY: dict[str, Callable[[Desk, ApiKey], object]] = {
     "GetApiKeyInfo": lambda _, caller: caller.info(),
     "GetWebSocketsToken": lambda desk, caller: {
@@ -24,6 +25,9 @@ _ABOUT_THE_KEY: dict[str, Callable[[Desk, ApiKey], object]] = {
     },
 }
 PRIVATE_METHODS = frozenset((*_PRIVATE, *_ABOUT_THE_KEY))
+
+# Fields that are JSON lists, which no form has; their text goes to the method as it is.
+_LISTS = frozenset({"orders", "cl_ord_ids"})
 
 
 class RestApi:
@@ -91,7 +95,10 @@ def read_form(content_type: str, body: bytes) -> dict[str, str]:
         pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict")
     except ValueError as error:
         raise ExchangeRefusal("EAPI:Bad request") from error
-    return dict(pairs)
+    form = dict(pairs)
+    for name in _LISTS & form.keys():
+        raise bad_argument(name)
+    return form
 
 
 def _json_form(body: bytes) -> dict[str, str]:
@@ -105,13 +112,9 @@ def _json_form(body: bytes) -> dict[str, str]:
 
 
 def _field_text(name: str, value: object) -> str:
-    """A JSON value as the form would have it. No endpoint here takes lists or objects."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | Decimal):
-        text = str(value)
-    elif isinstance(value, str):
-        text = value
-    else:
-        raise ExchangeRefusal(f"EGeneral:Invalid arguments:{name}")
-    return text
+    """A JSON value as the form would have it; the lists that some methods take as their own text."""
+    if name in _LISTS:
+        if not isinstance(value, list):
+            raise bad_argument(name)
+        return encode(value)
+    return json_text(value, name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aether.sim.desk import Desk
 from aether.sim.exchange import ExchangeRefusal
 from aether.sim.field_text import bad_argument, whole
@@ -30,7 +32,7 @@ def is_true(form: Form, field: str) -> bool:
 
 def cancel_order(desk: Desk, account: str, form: Form) -> object:
     """`CancelOrder` by txid, by userref (which may name several) or by cl_ord_id."""
-    ids = _orders_named(desk, account, form)
+    ids = orders_named(desk, account, form)
     for order_id in ids:
         cancel_one(desk, account, order_id)
     return {"count": len(ids)}
@@ -43,6 +45,16 @@ def cancel_one(desk: Desk, account: str, order_id: str) -> None:
     if order is not None and order.is_open:
         desk.trading_counters.cancel(order, now_ns)
     desk.exchange.cancel_order(account, order_id, now_ns)
+
+
+def cancel_together(desk: Desk, account: str, order_ids: Sequence[str]) -> int:
+    """Count and cancel a batch's orders, as far as they are open; how many those were. Raises ExchangeRefusal."""
+    now_ns, wanted = desk.now_ns(), set(order_ids)
+    standing = [order for order in desk.exchange.open_orders(account) if order.order_id in wanted]
+    desk.trading_counters.cancel_batch(standing, now_ns)
+    for order in standing:
+        desk.exchange.cancel_order(account, order.order_id, now_ns)
+    return len(standing)
 
 
 def cancel_all(desk: Desk, account: str, _form: Form) -> object:
@@ -70,7 +82,8 @@ def dead_man(desk: Desk, account: str, timeout_s: int) -> dict[str, str]:
     return {"currentTime": rfc3339(now_ns, 0), "triggerTime": "0" if trigger_ns is None else rfc3339(trigger_ns, 0)}
 
 
-def _orders_named(desk: Desk, account: str, form: Form) -> list[str]:
+def orders_named(desk: Desk, account: str, form: Form) -> list[str]:
+    """Ids of the orders that a txid, a userref or a cl_ord_id names. Raises ExchangeRefusal where there are none."""
     text, cl_ord_id = form.get("txid", ""), form.get("cl_ord_id", "")
     if bool(text) == bool(cl_ord_id):
         raise bad_argument("txid")

@@ -12,14 +12,18 @@ from aether.sim.keys import ApiKey
 from aether.sim.market_board import INTERVALS_MINUTES
 from aether.sim.wire import MalformedText, decode, encode, rfc3339
 from aether.sim.ws_account import AccountHub, Stream
+from aether.sim.ws_answers import Answer
+from aether.sim.ws_changes import CHANGES
 from aether.sim.ws_fields import PRIVATE_CHANNELS, PUBLIC_CHANNELS, TRADING, SocketRefusal, check_fields, texts
 from aether.sim.ws_market import BOOK_DEPTHS, MarketHub, Send, Topic
-from aether.sim.ws_trading import METHODS, Answer
+from aether.sim.ws_trading import METHODS as TRADING_METHODS
 
 Door: TypeAlias = Literal["public", "private"]
 Fields: TypeAlias = dict[str, object]
 
 _CHANNELS = {**PUBLIC_CHANNELS, **PRIVATE_CHANNELS}
+
+METHODS = {**TRADING_METHODS, **CHANGES}
 
 _REQ_ID_LIMIT = 2**63
 
@@ -248,7 +252,9 @@ class Session:
 
     def _answer(self, method: object, req_id: object, time_in: str, answer: Answer, **also: object) -> None:
         named: Fields = {"method": method} if isinstance(method, str) else {}
-        outcome: Fields = {"error": answer.error} if answer.error else {"result": answer.result}
+        outcome: Fields = {"error": answer.error} if answer.error else dict(answer.also)
+        if answer.result is not None:
+            outcome["result"] = answer.result
         success = {"success": not answer.error}
         self._send(encode(named | _echo(req_id) | outcome | also | success | self._times(time_in)))
 

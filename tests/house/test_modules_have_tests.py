@@ -25,14 +25,27 @@ PARTS_HELD_BY: dict[str, tuple[str, ...]] = {
     "wire/test_venue.py": ("kraken/account_views.py", "kraken/private_stream.py"),
     "unit/test_crowd.py": ("sim/candles.py", "sim/quoting.py", "sim/replay.py"),
     "unit/test_exchange.py": ("sim/account.py", "sim/admission.py", "sim/clearing.py", "sim/pair_market.py"),
-    "unit/test_order_types.py": ("sim/matching.py", "sim/pricing.py", "sim/timetable.py", "sim/triggers.py"),
+    "unit/test_amending.py": ("sim/amending.py",),
+    "unit/test_order_types.py": (
+        "sim/intake.py",
+        "sim/matching.py",
+        "sim/pricing.py",
+        "sim/timetable.py",
+        "sim/triggers.py",
+    ),
     "unit/test_fault_port.py": ("sim/fault_acts.py", "sim/fault_port.py", "sim/fault_wire.py"),
     "unit/test_sandbox_rest.py": (
         *("sim/assets.py", "sim/field_text.py", "sim/order_form.py", "sim/order_text.py"),
         *("sim/rest_private.py", "sim/rest_records.py", "sim/rest_trading.py"),
     ),
     "unit/test_sandbox_sockets.py": (
-        *("sim/account_frames.py", "sim/market_frames.py", "sim/ws_fields.py", "sim/ws_trading.py"),
+        *(
+            "sim/account_frames.py",
+            "sim/market_frames.py",
+            "sim/ws_fields.py",
+            "sim/ws_answers.py",
+            "sim/ws_trading.py",
+        ),
     ),
 }
 HELD = [(test, module) for test, parts in PARTS_HELD_BY.items() for module in parts]

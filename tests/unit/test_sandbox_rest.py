@@ -290,7 +290,7 @@ def test_malformed_bodies_are_refused(client: Client, body: bytes, content_type:
     assert text in ("EAPI:Bad request", "EAPI:Invalid signature", "EGeneral:Invalid arguments:nonce")
 
 
-@pytest.mark.parametrize("method", ["OpenPositions", "WithdrawInfo", "DepositMethods", "AddOrderBatch", "EditOrder"])
+@pytest.mark.parametrize("method", ["OpenPositions", "WithdrawInfo", "DepositMethods", "AddOrders"])
 def test_private_methods_that_are_not_there_are_unknown(client: Client, method: str) -> None:
     assert json.loads(client.answer(method, {})) == {"error": ["EGeneral:Unknown method"]}
 

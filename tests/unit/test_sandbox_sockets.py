@@ -185,7 +185,7 @@ def test_what_is_no_request_is_malformed(public: Wire, text: str | bytes) -> Non
 @pytest.mark.parametrize(
     ("request_text", "text"),
     [
-        ('{"method":"amend_order","params":{}}', "Unsupported event"),
+        ('{"method":"move_order","params":{}}', "Unsupported event"),
         ('{"method":7}', "Unsupported event"),
         ("{}", "Unsupported event"),
         ('{"method":"ping","req_id":"7"}', "Req_id field must be a number_integer"),
@@ -815,3 +815,61 @@ def test_a_key_opens_only_what_it_may(house: House) -> None:
     for method, params in refused:
         (answer,) = wire.ask(method, **params, token=house.token())
         assert (answer["success"], answer["error"]) == (False, "EGeneral:Permission denied")
+
+
+# --- changes and batches ----------------------------------------------------------------------------------------------
+
+
+def test_an_amend_is_answered_with_its_id_and_told_as_a_change(house: House, private: Wire) -> None:
+    token = house.token()
+    private.ask("subscribe", channel="executions", token=token)
+    (answer, *_) = private.ask("add_order", token=token, **LIMIT_BUY)
+    order_id = answer["result"]["order_id"]
+    private.new()
+
+    frames = private.ask("amend_order", 7, token=token, order_id=order_id, order_qty=0.02)
+
+    acknowledged = next(frame for frame in frames if frame.get("method") == "amend_order")
+    assert (acknowledged["success"], acknowledged["req_id"]) == (True, 7)
+    assert set(acknowledged["result"]) == {"amend_id", "order_id"}
+    (row,) = next(frame for frame in frames if frame.get("channel") == "executions")["data"]
+    assert {name: row[name] for name in ("exec_type", "order_status", "amended", "reason", "order_qty")} == {
+        "exec_type": "amended",
+        "order_status": "new",
+        "amended": True,
+        "reason": "User requested",
+        "order_qty": D("0.02"),
+    }
+
+
+def test_a_batch_is_answered_in_its_order_and_its_cancel_without_a_result(house: House, private: Wire) -> None:
+    token = house.token()
+    row = {name: value for name, value in LIMIT_BUY.items() if name != "symbol"}
+
+    (added,) = private.ask("batch_add", 1, token=token, symbol=PAIR, orders=[row, row | {"order_qty": 1}])
+    assert added["success"]
+    assert list(added["result"][0]) == ["order_id"]
+    assert added["result"][1] == {"error": "EOrder:Insufficient funds"}
+    order_id = added["result"][0]["order_id"]
+    (cancelled,) = private.ask("batch_cancel", 2, token=token, orders=[order_id, 77])
+
+    assert {name for name in cancelled if not name.startswith("time_")} == {
+        "method",
+        "orders_cancelled",
+        "req_id",
+        "success",
+    }
+    assert cancelled["orders_cancelled"] == 1
+
+
+@pytest.mark.parametrize(
+    ("orders", "text"),
+    [
+        ([], "EGeneral:Invalid arguments:orders"),
+        ([1, 2], "Orders field must be an array of objects"),
+        ([{"symbol": PAIR}, {}], "Unsupported field: 'symbol' for the given msg type: batch_add"),
+        ([{"triggers": 1}, {}], "Triggers field must be an object"),
+    ],
+)
+def test_a_batch_of_another_shape_is_refused(house: House, private: Wire, orders: list[Any], text: str) -> None:
+    assert error(private.ask("batch_add", token=house.token(), symbol=PAIR, orders=orders)) == text
