@@ -289,7 +289,7 @@ def _lifetime(draw: st.DrawFn, kind: OrderType, deadline_ns: int) -> tuple[TimeI
 
 def _trigger(draw: st.DrawFn, kind: OrderType) -> Trigger:
     price_type = draw(st.sampled_from([PriceType.QUOTE, PriceType.PCT] if kind.is_trailing else list(PriceType)))
-    amount = Decimal(draw(st.integers(1, 500)))
+    amount = Decimal(draw(st.integers(5, 500)))
     sign = -1 if price_type is not PriceType.STATIC and not kind.is_trailing and draw(st.booleans()) else 1
     scale = {PriceType.STATIC: Decimal(200), PriceType.QUOTE: Decimal("0.1"), PriceType.PCT: Decimal("0.1")}
     price = sign * amount * scale[price_type]
