@@ -149,7 +149,7 @@ def assert_triggers(order: SubmitOrder, report: OrderReport) -> None:
     assert report.terms is not None
     asked, told = order.trigger, report.terms.trigger
     if asked is None or told is None:
-        assert asked is told
+        assert (asked is None, told is None) == (True, True)
         return
     assert (told.price, told.price_type, told.reference) == (asked.price, asked.price_type, asked.reference)
     if asked.limit_offset is not None and report.limit_price is None:
