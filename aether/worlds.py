@@ -169,7 +169,7 @@ async def sandbox_world(
                 session,
                 hello["rest"],
                 clock=clock,
-                limits=Tier.PRO.value,
+                limits=Tier.STARTER.value,  # the least there is, until Kraken tells the account's own
                 key=KeyInUse(credentials, NonceKeeper(place.state_dir / f"nonce-{account}", clock)),
                 timeout_s=settings.kraken.request_timeout_s,
                 counters=counters,
@@ -178,7 +178,9 @@ async def sandbox_world(
             gate = gate_of(settings, await reached(load_listings, rest))
             connector = _connector(settings, session, clock, counters)
             feed = _feed(settings, connector, rest, url=hello["ws_public"], gate=gate, clock=clock, counters=counters)
-            venue = KrakenVenue(connector, rest, url=hello["ws_private"], gate=gate, clock=clock, limits=Tier.PRO.value)
+            venue = KrakenVenue(
+                connector, rest, url=hello["ws_private"], gate=gate, clock=clock, limits=Tier.STARTER.value
+            )
             # A key that our own sandbox made is known by nobody else: whoever brought a key is told about it.
             return Parts(gate, feed, venue, services, warnings=warnings if settings.sandbox.connect else ())
 

@@ -78,7 +78,7 @@ class RestClient:
     Args:
         session: carries the connections; its life is the caller's.
         base_url: scheme and host, such as `https://api.kraken.com`.
-        limits: the account's tier, for the counter.
+        limits: the account's tier, for the counter, until Kraken tells it.
         key: for private calls; None leaves the client without any.
         timeout_s: for a whole call.
     """
@@ -107,6 +107,10 @@ class RestClient:
         self._edge = Silence(clock)
         self._counters = counters
         self.standing = KeyStanding(clock)
+
+    def set_limits(self, limits: TierLimits) -> None:
+        """Kraken told the account's tier."""
+        self._counter.set_limits(limits.rest_max, limits.rest_decay_milli_per_s)
 
     async def call(self, endpoint: Endpoint, fields: Mapping[str, Json] | None = None) -> msgspec.Raw:
         """Result of a call, as JSON that was checked and not yet read. Lists are for endpoints with JSON bodies alone.

@@ -108,7 +108,7 @@ class KrakenVenue:
         self._req_ids = itertools.count(1)
         self._stream = PrivateListener(rest, gate, clock, self._req_ids, answer_s)
         self._stream.on_rate_count = self._adopt_count
-        self._stream.on_rate_count_max = lambda points: self._counters.set_limits(limits_of_max(points))
+        self._stream.on_rate_count_max = self._learn_tier
         self._views = AccountViews(rest, self._stream, gate, clock)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -307,6 +307,11 @@ class KrakenVenue:
         now_ns = self._clock.monotonic_ns()
         for cl_ord_id in cl_ord_ids:
             self._counters.answered(cl_ord_id, now_ns)
+
+    def _learn_tier(self, points_max: int) -> None:
+        limits = limits_of_max(points_max)
+        self._counters.set_limits(limits)
+        self._rest.set_limits(limits)
 
     def _adopt_count(self, symbol: Symbol, milli: int) -> None:
         self._counters.adopt(symbol, milli, self._clock.monotonic_ns())

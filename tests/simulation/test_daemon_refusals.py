@@ -147,3 +147,11 @@ def test_a_full_disk_ends_the_daemon_with_a_plain_line_and_with_room_it_starts_a
     assert daemon.stop() == 0
     verified = program.do("verify", "--json")
     assert (verified.code, verified.data["runs"]) == (0, 2)
+
+
+def test_a_key_that_can_withdraw_starts_nothing(make_program: Make) -> None:
+    program = make_program()
+    refused = program.do("run", settings={"SANDBOX__WITHDRAW_KEY": "true"})
+
+    assert refused.code == 4
+    assert refused.is_plain("withdraw-funds", "take these permissions away")

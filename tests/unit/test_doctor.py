@@ -109,6 +109,16 @@ async def test_a_key_that_kraken_refuses_fails(
     assert "EAPI:Invalid signature" in findings["key"].what
 
 
+async def test_a_key_that_can_withdraw_fails_by_the_permission_s_name(
+    settings: Callable[..., Settings], config: Path
+) -> None:
+    findings = by_check(await examine_all(settings(sandbox={"withdraw_key": True}), config, CLOCK))
+
+    assert findings["key"].grade == "fail"
+    assert "withdraw-funds" in findings["key"].what
+    assert "take these permissions away" in findings["key"].remedy
+
+
 async def test_offline_it_says_what_it_could_not_look_at(
     connected: Callable[[dict[str, str]], Settings], hello: dict[str, str], config: Path, unused_tcp_port: int
 ) -> None:
