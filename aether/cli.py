@@ -137,12 +137,22 @@ def sandbox(
     seed: Annotated[int | None, typer.Option(help="seed of the made market")] = None,
     speed: Annotated[int | None, typer.Option(help="recorded hours in a real hour")] = None,
     tier: Annotated[str | None, typer.Option(help="starter, intermediate or pro")] = None,
+    view_lag_ms: Annotated[int | None, typer.Option(help="how long REST does not show what just happened")] = None,
+    with_fees: Annotated[bool | None, typer.Option("--with-fees", help="name fees in AssetPairs")] = None,
     faults: Annotated[bool | None, typer.Option("--faults", help="open the fault port")] = None,
     withdraw_key: Annotated[bool | None, typer.Option("--withdraw-key", help="let the key withdraw")] = None,
     hello: Annotated[Path | None, typer.Option(help="also keep the first line in this file, mode 0600")] = None,
 ) -> None:
     """Run only the made Kraken, for any client. The first line on standard output is JSON: addresses and key."""
-    given = {"port": port, "speed": speed, "tier": tier, "faults": faults, "withdraw_key": withdraw_key}
+    given: dict[str, Any] = {
+        "port": port,
+        "speed": speed,
+        "tier": tier,
+        "view_lag_ms": view_lag_ms,
+        "with_fees": with_fees,
+        "faults": faults,
+        "withdraw_key": withdraw_key,
+    }
     changes = {name: value for name, value in given.items() if value is not None}
     overrides: dict[str, dict[str, Any]] = {"sandbox": changes, "world": {} if seed is None else {"seed": seed}}
     _await(run_sandbox(_settings(config, overrides), hello))

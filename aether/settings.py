@@ -209,6 +209,10 @@ class Sandbox(_Section):
     """assets of the made account"""
     tier: Literal["starter", "intermediate", "pro"] = "pro"
     """verification level of the made account"""
+    view_lag_ms: int = Field(default=0, ge=0, le=600_000)
+    """milliseconds"""
+    with_fees: bool = False
+    """true or false"""
     faults: bool = False
     """true or false"""
     withdraw_key: bool = False

@@ -20,6 +20,7 @@ from aether.domain.errors import BadConfiguration
 from aether.domain.inputs import Input, OrderReported
 from aether.domain.orders import OrderReport, VenueStatus
 from aether.domain.spot_gate import SpotGate
+from aether.domain.values import NANOS_PER_MS
 from aether.kraken.connection import ConnectBudget, Connector
 from aether.kraken.feed import FeedSettings, KrakenFeed
 from aether.kraken.key_lock import key_lock
@@ -128,7 +129,11 @@ def sandbox_config(settings: Settings) -> SandboxConfig:
         seed=settings.world.seed,
         speed=settings.sandbox.speed,
         start_row=row,
-        manners=Manners(TIERS[settings.sandbox.tier]),
+        manners=Manners(
+            tier=TIERS[settings.sandbox.tier],
+            view_lag_ns=settings.sandbox.view_lag_ms * NANOS_PER_MS,
+            with_fees=settings.sandbox.with_fees,
+        ),
         with_faults=settings.sandbox.faults,
         may_withdraw=settings.sandbox.withdraw_key,
     )

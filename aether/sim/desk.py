@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from aether.domain.values import NANOS_PER_S, ZERO
 from aether.ports import Clock
 from aether.sim.exchange import Event, Exchange
 from aether.sim.keys import KeyRing
@@ -81,10 +82,19 @@ class Desk:
         events = self.exchange.drain()
         if not events:
             return
+        moved: dict[str, None] = {}
         for event in events:
             if isinstance(event, LevelChanged):
                 self.board.change_level(event)
+                moved[event.pair] = None
             elif isinstance(event, PublicTrade):
                 self.board.add_trade(event)
+        for pair in moved:
+            self._note_best(pair, now_ns)
         for listener in self._listeners:
             listener(events, now_ns)
+
+    def _note_best(self, pair: str, now_ns: int) -> None:
+        book = self.exchange.book(pair, 1)
+        bid, ask = (levels[0][0] if levels else ZERO for levels in (book.bids, book.asks))
+        self.board.note_best(pair, now_ns // NANOS_PER_S, bid, ask)

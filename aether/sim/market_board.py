@@ -17,6 +17,7 @@ from aether.sim.records import BookSide, LevelChanged, PublicTrade
 
 CANDLES = 721  # Kraken REST `OHLC`: the newest 720 and the running one
 INTERVALS_MINUTES = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
+SPREADS = 200  # Kraken REST `Spread`: about 200 rows
 DAY_S = 86_400
 
 _FINE_S = 900  # the day's figures are summed from quarter hours: 96 of them make a day
@@ -76,6 +77,15 @@ class Figures:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The best prices from this second on, 0 where a side was empty."""
+
+    at_s: int
+    bid: Decimal
+    ask: Decimal
+
+
 class CandleSeries:
     """The newest candles of one pair at one interval."""
 
@@ -114,6 +124,7 @@ class MarketBoard:
             for minutes in INTERVALS_MINUTES
         }
         self._level_s: dict[tuple[str, BookSide, Decimal], int] = {}
+        self._spreads: dict[str, deque[Spread]] = {}
 
     def add_trade(self, trade: PublicTrade) -> None:
         """A public trade was made."""
@@ -127,6 +138,16 @@ class MarketBoard:
             self._level_s[key] = change.at_ns // NANOS_PER_S
         else:
             self._level_s.pop(key, None)
+
+    def note_best(self, pair: str, at_s: int, bid: Decimal, ask: Decimal) -> None:
+        """These are the best prices now."""
+        rows = self._spreads.setdefault(pair, deque(maxlen=SPREADS))
+        if not rows or (rows[-1].bid, rows[-1].ask) != (bid, ask):
+            rows.append(Spread(at_s, bid, ask))
+
+    def spreads(self, pair: str) -> Sequence[Spread]:
+        """The newest changes of the best prices, oldest first."""
+        return self._spreads.get(pair, ())
 
     def level_s(self, pair: str, side: BookSide, price: Decimal) -> int:
         """When this level last changed, seconds since 1970 UTC. Raises KeyError for a level that is not there."""

@@ -14,6 +14,7 @@ from aether.sim.fees import FeeSchedule, FeeTier
 from aether.sim.field_text import bad_argument, whole
 from aether.sim.rest_public import answer_key, find_pair
 from aether.sim.rest_records import PAGE, T, between, bound_ns, ledger_record, order_record, trade_record
+from aether.sim.view_lag import seen_entries, seen_orders, seen_trades
 from aether.sim.wire import digits
 
 Form = Mapping[str, str]
@@ -59,7 +60,7 @@ def trade_balance(desk: Desk, account: str, form: Form) -> object:
 
 def open_orders(desk: Desk, account: str, form: Form) -> object:
     """`OpenOrders`."""
-    return {"open": _order_rows(desk, _named(desk.exchange.open_orders(account), form), form)}
+    return {"open": _order_rows(desk, _named(seen_orders(desk, desk.exchange.open_orders(account)), form), form)}
 
 
 def closed_orders(desk: Desk, account: str, form: Form) -> object:
@@ -67,7 +68,7 @@ def closed_orders(desk: Desk, account: str, form: Form) -> object:
     by = form.get("closetime") or "both"
     if by not in ("open", "close", "both"):
         raise bad_argument("closetime")
-    found = _named(desk.exchange.closed_orders(account), form)
+    found = _named(seen_orders(desk, desk.exchange.closed_orders(account)), form)
     start_ns, end_ns = _bounds(form, {order.order_id: order.opened_ns for order in found})
     opened = between(found, lambda order: order.opened_ns, start_ns, end_ns) if by != "close" else []
     closed = between(found, lambda order: order.closed_ns or 0, start_ns, end_ns) if by != "open" else []
@@ -79,7 +80,8 @@ def closed_orders(desk: Desk, account: str, form: Form) -> object:
 def query_orders(desk: Desk, account: str, form: Form) -> object:
     """`QueryOrders`: orders by txid, open or closed."""
     ids = _ids(form, "txid", QUERY_ORDERS_MAX)
-    found = [order for text in ids if (order := desk.exchange.find_order(account, order_id=text)) is not None]
+    known = [order for text in ids if (order := desk.exchange.find_order(account, order_id=text)) is not None]
+    found = seen_orders(desk, known)
     if not found:
         raise ExchangeRefusal("EOrder:Invalid order")
     return _order_rows(desk, found, form)
@@ -87,7 +89,7 @@ def query_orders(desk: Desk, account: str, form: Form) -> object:
 
 def trades_history(desk: Desk, account: str, form: Form) -> object:
     """`TradesHistory`, newest first. There are no positions: types other than `all` and `no position` match nothing."""
-    found = list(reversed(desk.exchange.trades(account)))
+    found = seen_trades(desk, reversed(desk.exchange.trades(account)))
     if form.get("pair"):
         wanted = find_pair(desk, form["pair"]).name
         found = [trade for trade in found if trade.pair == wanted]
@@ -102,7 +104,7 @@ def trades_history(desk: Desk, account: str, form: Form) -> object:
 def query_trades(desk: Desk, account: str, form: Form) -> object:
     """`QueryTrades`: trades by id."""
     ids = set(_ids(form, "txid", QUERY_ROWS_MAX))
-    found = [trade for trade in desk.exchange.trades(account) if trade.exec_id in ids]
+    found = [trade for trade in seen_trades(desk, desk.exchange.trades(account)) if trade.exec_id in ids]
     if not found:
         raise ExchangeRefusal("EQuery:Unknown trade")
     return _trade_rows(desk, account, found, with_ledgers=True)
@@ -110,7 +112,7 @@ def query_trades(desk: Desk, account: str, form: Form) -> object:
 
 def ledgers(desk: Desk, account: str, form: Form) -> object:
     """`Ledgers`, newest first."""
-    found = list(reversed(desk.exchange.ledgers(account)))
+    found = seen_entries(desk, reversed(desk.exchange.ledgers(account)))
     if form.get("asset", "all") != "all":
         names = {_asset_name(text) for text in form["asset"].split(",")}
         found = [entry for entry in found if entry.asset in names]
@@ -124,7 +126,7 @@ def ledgers(desk: Desk, account: str, form: Form) -> object:
 def query_ledgers(desk: Desk, account: str, form: Form) -> object:
     """`QueryLedgers`: ledger rows by id."""
     ids = set(_ids(form, "id", QUERY_ROWS_MAX))
-    found = [entry for entry in desk.exchange.ledgers(account) if entry.ledger_id in ids]
+    found = [entry for entry in seen_entries(desk, desk.exchange.ledgers(account)) if entry.ledger_id in ids]
     if not found:
         raise ExchangeRefusal("EQuery:Unknown ledger")
     return _ledger_rows(found)
@@ -134,6 +136,12 @@ def trade_volume(desk: Desk, account: str, form: Form) -> object:
     """`TradeVolume`: this account's rates in percent; no rates where no pair is named."""
     volume = desk.exchange.volume_30d(account)
     result: dict[str, object] = {"currency": "ZUSD", "volume": digits(volume, 4), "fees": None, "fees_maker": None}
+    # Since July 2026 the tier is the best of three: this exchange has no futures, and counts no assets held.
+    result["inputs"] = {
+        "domain_spot_volume_30d": digits(volume, 4),
+        "domain_futures_volume_30d": digits(ZERO, 4),
+        "domain_assets_on_platform": digits(ZERO, 4),
+    }
     if form.get("pair"):
         schedule = desk.exchange.fee_schedule
         asked = [(text, find_pair(desk, text)) for text in form["pair"].split(",")]

@@ -62,15 +62,18 @@ def assets(_: Desk, query: Query) -> object:
 
 
 def asset_pairs(desk: Desk, query: Query) -> object:
-    """`AssetPairs`: the recorded rows, with the status of now."""
+    """`AssetPairs`: the recorded rows, with the status of now. Since September 2026 their fee arrays are empty."""
     info = query.get("info", "info")
     if info != "info" and info not in _INFO_FIELDS:
         raise bad_argument("info")
     asked = query["pair"].split(",") if query.get("pair") else [rules.key for rules in desk.exchange.pairs.values()]
     rows: dict[str, object] = {}
+    if query.get("aclass_base") == "tokenized_asset":
+        return rows
+    fees: dict[str, object] = {} if desk.manners.with_fees else {"fees": [], "fees_maker": []}
     for text in asked:
         rules = find_pair(desk, text)
-        row = dict(desk.pair_rows[rules.key]) | {"status": rules.status}
+        row = dict(desk.pair_rows[rules.key]) | fees | {"status": rules.status}
         if query.get("assetVersion") == "1":
             row |= {"base": rules.base, "quote": rules.quote}
         if info != "info":
@@ -128,6 +131,15 @@ def trades(desk: Desk, query: Query) -> object:
     page = _after(known, since_ns, count) if query.get("since") else known[-count:]
     last_ns = page[-1].at_ns if page else since_ns
     return {answer_key(rules, query["pair"], query): [_trade_row(trade, rules) for trade in page], "last": str(last_ns)}
+
+
+def spread(desk: Desk, query: Query) -> object:
+    """`Spread`: the best prices as they changed; `last` is the next `since`, in seconds."""
+    rules = find_pair(desk, query.get("pair", ""))
+    since_s = _since(query, 12)
+    rows = [row for row in desk.board.spreads(rules.name) if row.at_s >= since_s]
+    shown = [[row.at_s, _price(row.bid, rules), _price(row.ask, rules)] for row in rows]
+    return {answer_key(rules, query["pair"], query): shown, "last": rows[-1].at_s if rows else since_s}
 
 
 def _after(known: list[PublicTrade], since_ns: int, count: int) -> list[PublicTrade]:
@@ -213,4 +225,5 @@ PUBLIC: dict[str, Handler] = {
     "OHLC": ohlc,
     "Depth": depth,
     "Trades": trades,
+    "Spread": spread,
 }

@@ -258,7 +258,7 @@ def _pair_in(content_type: str, body: bytes) -> str | None:
 
 def _open_desk(config: SandboxConfig, clock: Clock) -> tuple[Desk, Crowd, ApiKey]:
     now_ns, rules = clock.wall_ns(), pair_rules()
-    exchange = Exchange(rules, seed=config.seed)
+    exchange = Exchange(rules, seed=config.seed, open_orders_max=config.manners.tier.open_orders_max)
     histories = {pair.name: recorded_hours(pair) for pair in rules}
     try:
         crowd = Crowd(

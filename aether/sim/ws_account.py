@@ -13,8 +13,9 @@ from aether.sim.ws_market import Send
 
 TRADE_SNAPSHOT = 50  # Kraken docs, WebSocket v2 executions: `snap_trades` brings the last 50
 
-# `order_status: false` leaves only these out of an order's way here: the transitions that neither open nor close it.
-_TRANSITIONS = ("pending_new",)
+# `order_status: false` leaves these out: the transitions that neither open nor close an order. Whether Kraken then
+# leaves out fills too, its page does not say; a client that got none could not know what it owns.
+_TRANSITIONS = ("pending_new", "amended", "restated", "status", "iceberg_refill")
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 from aether.sim import market_frames
 from aether.sim.desk import Desk
 from aether.sim.exchange import ExchangeRefusal
+from aether.sim.field_text import bad_argument
 from aether.sim.keys import ApiKey
 from aether.sim.market_board import INTERVALS_MINUTES
 from aether.sim.wire import MalformedText, decode, encode, rfc3339
@@ -32,6 +33,9 @@ HEARTBEAT = '{"channel":"heartbeat"}'
 # Kraken's own texts, as captured; the hosts in them are Kraken's.
 _PUBLIC_ONLY = "Private data and trading are unavailable on this endpoint. Try ws-auth.kraken.com"
 _PRIVATE_ONLY = "Public market data subscriptions are unavailable on this endpoint. Try ws.kraken.com"
+
+# Kraken has level 3 on a host of its own, which is not made here; the text is by analogy with the two above.
+_LEVEL3_ELSEWHERE = "Level3 data is unavailable on this endpoint. Try ws-l3.kraken.com"
 
 # Warnings that Kraken's acknowledgements carry.
 _WARNINGS = {
@@ -156,6 +160,8 @@ class Session:
         channel = params.pop("channel", None)
         if channel in ("status", "heartbeat"):
             raise SocketRefusal("Symbol(s) not found")
+        if channel == "level3":
+            raise SocketRefusal(_LEVEL3_ELSEWHERE)
         if not isinstance(channel, str) or channel not in _CHANNELS:
             raise SocketRefusal("Subscription name invalid")
         if (channel in PRIVATE_CHANNELS) != (self._door == "private"):
@@ -207,6 +213,8 @@ class Session:
             return
         if channel in self._streams:
             raise SocketRefusal("Already subscribed")
+        if params.get("users", "all") != "all":
+            raise bad_argument("users")
         self._tokens[str(params["token"])] = caller
         stream = Stream(
             self._send,
@@ -232,6 +240,9 @@ class Session:
         result: Fields = {"channel": stream.channel, "snap_orders": orders, "snap_trades": trades, "snapshot": orders}
         result |= {"order_status": stream.all_transitions, "ratecounter": stream.with_counter}
         result["maxratecount"] = self._desk.manners.tier.trading_max
+        if "users" in params:
+            result["users"] = params["users"]
+            orders = trades = False  # Kraken docs, executions: no snapshot of all users
         self._acknowledge(method, req_id, time_in, result)
         self._accounts.snapshot_executions(stream, orders=orders, trades=trades)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -174,7 +174,6 @@ def test_asset_pairs_are_the_recorded_rows_with_the_status_of_now(client: Client
 
     assert row["status"] == "post_only"
     assert (row["ordermin"], row["costmin"], row["tick_size"]) == ("0.00005", "0.5", "0.1")
-    assert row["fees"][0] == [0, D("0.4")]
     assert set(client.public("AssetPairs", info="fees")["XXBTZUSD"]) == {"fees", "fees_maker", "fee_volume_currency"}
 
 
@@ -249,7 +248,7 @@ def test_the_ticker_tells_the_best_prices_and_the_last_trade(client: Client) -> 
     assert row["o"] == "59990.00000"
 
 
-@pytest.mark.parametrize("method", ["Spread", "OpenPositions", "time", "AddOrder", ""])
+@pytest.mark.parametrize("method", ["OpenPositions", "time", "AddOrder", ""])
 def test_other_public_methods_are_unknown(client: Client, method: str) -> None:
     assert json.loads(client.rest.public(method, {})) == {"error": ["EGeneral:Unknown method"]}
 
@@ -538,6 +537,26 @@ def test_the_dead_mans_switch_can_be_switched_off(client: Client) -> None:
     assert client.refusal("CancelAllOrdersAfter", timeout="x") == "EGeneral:Invalid arguments:timeout"
 
 
+def test_the_fees_of_pairs_are_empty_unless_wanted(client: Client) -> None:
+    row = client.public("AssetPairs")["XXBTZUSD"]
+    assert row["fees"] == row["fees_maker"] == []
+
+    row = make_client(replace(LENIENT, with_fees=True)).public("AssetPairs")["XXBTZUSD"]
+    assert row["fees"][0] == [0, D("0.4")]
+    assert client.public("AssetPairs", aclass_base="tokenized_asset") == {}
+
+
+def test_spreads_are_told_as_they_changed(client: Client) -> None:
+    first = client.public("Spread", pair="XBTUSD")
+    client.pass_s(5)
+    client.desk.exchange.set_level("BTC/USD", "bid", D("59995.0"), D(1), client.clock.now_ns)
+    client.desk.settle()
+
+    assert first == {"XXBTZUSD": [[START_S, "59990.00000", "60010.00000"]], "last": START_S}
+    later = client.public("Spread", pair="XBTUSD", since=str(START_S + 1))
+    assert later == {"XXBTZUSD": [[START_S + 5, "59995.00000", "60010.00000"]], "last": START_S + 5}
+
+
 # --- limits and permissions -----------------------------------------------------------------------------------------
 
 
@@ -581,6 +600,32 @@ def test_a_key_does_only_what_it_may() -> None:
     assert client.private("GetApiKeyInfo")["permissions"] == ["query-funds", "withdraw-funds"]
     for method in ("AddOrder", "CancelAll", "OpenOrders", "Ledgers", "GetWebSocketsToken"):
         assert client.refusal(method) == "EGeneral:Permission denied"
+
+
+# --- views that lag -------------------------------------------------------------------------------------------------
+
+
+def test_rest_does_not_show_at_once_what_was_placed_filled_or_ended() -> None:
+    client = make_client(replace(LENIENT, view_lag_ns=2 * NANOS_PER_S))
+    client.pass_s(10)
+    (order_id,) = client.private("AddOrder", **LIMIT_BUY)["txid"]
+    (filled_id,) = client.private("AddOrder", **LIMIT_BUY | {"ordertype": "market"})["txid"]
+    client.pass_s(1.9)
+
+    assert client.private("OpenOrders")["open"] == client.private("ClosedOrders")["closed"] == {}
+    assert client.refusal("QueryOrders", txid=order_id) == "EOrder:Invalid order"
+    assert client.private("TradesHistory")["count"] == 0
+    assert {row["type"] for row in client.private("Ledgers")["ledger"].values()} == {"deposit"}
+    client.pass_s(0.1)
+    assert list(client.private("OpenOrders")["open"]) == [order_id]
+    assert list(client.private("ClosedOrders")["closed"]) == [filled_id]
+    assert client.private("TradesHistory")["count"] == 1
+
+    client.private("CancelOrder", txid=order_id)
+    assert client.private("OpenOrders")["open"] == {}
+    assert order_id not in client.private("ClosedOrders")["closed"]
+    client.pass_s(2)
+    assert order_id in client.private("ClosedOrders")["closed"]
 
 
 # --- history --------------------------------------------------------------------------------------------------------
@@ -663,7 +708,9 @@ def test_queries_name_at_least_one_id_and_not_too_many(client: Client, method: s
 
 
 def test_rates_are_percent_strings_and_fall_with_volume(client: Client) -> None:
-    assert client.private("TradeVolume") == {"currency": "ZUSD", "volume": "0.0000", "fees": None, "fees_maker": None}
+    without_pair = client.private("TradeVolume")
+    assert (without_pair["volume"], without_pair["fees"], without_pair["fees_maker"]) == ("0.0000", None, None)
+    assert without_pair["inputs"]["domain_spot_volume_30d"] == "0.0000"
     for _ in range(2):
         client.private("AddOrder", pair="XBTUSD", type="buy", ordertype="market", volume="0.1")
         client.private("AddOrder", pair="XBTUSD", type="sell", ordertype="market", volume="0.1")

@@ -873,3 +873,31 @@ def test_a_batch_is_answered_in_its_order_and_its_cancel_without_a_result(house:
 )
 def test_a_batch_of_another_shape_is_refused(house: House, private: Wire, orders: list[Any], text: str) -> None:
     assert error(private.ask("batch_add", token=house.token(), symbol=PAIR, orders=orders)) == text
+
+
+def test_level_3_is_sent_to_its_own_host(house: House) -> None:
+    for door in ("public", "private"):
+        (answer,) = house.connect(door).ask("subscribe", channel="level3", symbol=[PAIR], token=house.token())
+        assert "ws-l3.kraken.com" in answer["error"]
+
+
+def test_all_users_come_without_a_snapshot_and_single_ones_are_refused(house: House) -> None:
+    wire = house.connect("private")
+    (refused,) = wire.ask("subscribe", channel="executions", token=house.token(), users="me")
+    assert refused["error"] == "EGeneral:Invalid arguments:users"
+
+    (ack,) = wire.ask("subscribe", channel="executions", token=house.token(), users="all")
+    assert ack["result"]["users"] == "all"
+
+
+def test_a_connection_is_idle_until_it_speaks_or_subscribes(house: House) -> None:
+    wire = house.connect("public")
+    house.clock.now_ns += 60 * NANOS_PER_S
+    assert wire.session.idle_ns() == 60 * NANOS_PER_S
+
+    wire.ask("ping")
+    assert wire.session.idle_ns() == 0
+    house.clock.now_ns += 60 * NANOS_PER_S
+    wire.ask("subscribe", channel="ticker", symbol=[PAIR])
+    house.clock.now_ns += 600 * NANOS_PER_S
+    assert wire.session.idle_ns() == 0
