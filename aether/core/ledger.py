@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections import deque
 
 from aether.core.orders import Order, OrderState
@@ -101,7 +102,7 @@ class Ledger:
         self.external_orders: dict[str, ExternalOrderSeen] = {}
         self.differences: tuple[DifferenceFound, ...] = ()
         self.mark: EquityMarked | None = None
-        self.sent_ns: deque[int] = deque()
+        self.sent_ns: list[int] = []  # of the last day, ascending also where the clock was set back over a restart
         self.last_sent_ns: dict[tuple[str, Symbol], int] = {}
 
     # --- questions --------------------------------------------------------------------------------------------
@@ -160,7 +161,7 @@ class Ledger:
 
     def sent_since(self, at_ns: int, seconds: int) -> int:
         """Orders submitted in the last so many seconds."""
-        return sum(1 for sent in self.sent_ns if at_ns - seconds * NANOS_PER_S < sent <= at_ns)
+        return bisect_right(self.sent_ns, at_ns) - bisect_right(self.sent_ns, at_ns - seconds * NANOS_PER_S)
 
     # --- the fold ---------------------------------------------------------------------------------------------
 
@@ -253,9 +254,8 @@ class Ledger:
         self._put(Order(fact, at_ns))
         self.refusals.pop((fact.strategy, fact.symbol, fact.side), None)
         self.last_sent_ns[fact.strategy, fact.symbol] = at_ns
-        self.sent_ns.append(at_ns)
-        while self.sent_ns[0] <= at_ns - _DAY_NS:
-            self.sent_ns.popleft()
+        insort(self.sent_ns, at_ns)
+        del self.sent_ns[: bisect_right(self.sent_ns, at_ns - _DAY_NS)]
 
     def _fill(self, fact: OrderFilled, at_ns: int) -> None:
         if fact.exec_id in self.exec_ids:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Context, Decimal, localcontext
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Context, Decimal
 from typing import NewType, Self
 
 # One fixed context for money. 60 digits: the longest product of two wire values (40 characters each would be refused;
@@ -41,8 +41,7 @@ def plain(value: Decimal) -> str:
 
 def rounded_to_step(value: Decimal, step: Decimal, rounding: str) -> Decimal:
     """Nearest multiple of `step` in the given direction, exact in the money context."""
-    with localcontext(MONEY):
-        return (value / step).to_integral_value(rounding) * step
+    return MONEY.multiply(MONEY.divide(value, step).to_integral_value(rounding, MONEY), step)
 
 
 @dataclass(frozen=True, slots=True, order=True)
