@@ -5,6 +5,7 @@ Money as Decimal with its unit in the name; times in nanoseconds UTC. Frozen: wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -185,8 +186,28 @@ class View:
         return tuple(f"{stop.kind} {stop.code}: {stop.why}" for stop in self.stops if stop.scope == ALL)
 
 
+class Publisher:
+    """Makes one picture after another of an engine whose facts are all on disk.
+
+    Of orders that did not change it shows what it made before: most of a picture's time would go to old orders.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._shown: dict[str, tuple[Order, OrderView]] = {}
+
+    def publish(self) -> View:
+        """The picture as of now."""
+        self._shown = _orders(self._engine.ledger, self._shown)
+        return _view(self._engine, tuple(view for _, view in self._shown.values()))
+
+
 def publish(engine: Engine) -> View:
-    """Picture of an engine whose facts are all on disk."""
+    """One picture of an engine whose facts are all on disk."""
+    return Publisher(engine).publish()
+
+
+def _view(engine: Engine, orders: tuple[OrderView, ...]) -> View:
     ledger, market = engine.ledger, engine.market
     valuation = value(ledger, market) if ledger.account_as_of_ns is not None else None
     exposures = {symbol: exposure(ledger, market, symbol) for symbol in market.pictures}
@@ -213,7 +234,7 @@ def publish(engine: Engine) -> View:
         drawdown_ratio=_drawdown(ledger, valuation),
         balances=tuple(_balance(engine, asset, total) for asset, total in ledger.portfolio.balances.items()),
         positions=tuple(_position(engine, position) for position in ledger.portfolio.positions.values()),
-        orders=_orders(ledger),
+        orders=orders,
         open_orders=sum(1 for order in ledger.unsettled.values() if order.state.value == "open"),
         unresolved_orders=sum(1 for order in ledger.unsettled.values() if order.state.value == "unresolved"),
         external_orders=len(ledger.external_orders),
@@ -269,9 +290,12 @@ def _position(engine: Engine, position: Position) -> PositionView:
     )
 
 
-def _orders(ledger: Ledger) -> tuple[OrderView, ...]:
-    recent = dict.fromkeys((*list(ledger.settled)[-RECENT:], *ledger.unsettled))
-    return tuple(_order(ledger.orders[name]) for name in recent)
+def _orders(ledger: Ledger, shown: Mapping[str, tuple[Order, OrderView]]) -> dict[str, tuple[Order, OrderView]]:
+    views = {}
+    for name in (*list(ledger.settled)[-RECENT:], *ledger.unsettled):
+        order, before = ledger.orders[name], shown.get(name)
+        views[name] = before if before is not None and before[0] is order else (order, _order(order))
+    return views
 
 
 def _order(order: Order) -> OrderView:

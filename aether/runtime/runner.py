@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from aether.core.engine import Engine
-from aether.core.view import View, publish
+from aether.core.view import Publisher, View
 from aether.core.workbench import Step
 from aether.domain.errors import InvariantBroken
 from aether.domain.facts import Numbered, OrderSubmitted, RunEnded
@@ -41,6 +42,7 @@ class Runner:
         self._clock = clock
         self._step_took = step_took
         self._commit_took = commit_took
+        self._publisher = Publisher(engine)
         self.view: View | None = None
 
     async def run(self) -> None:
@@ -57,11 +59,15 @@ class Runner:
                 await self._commit(facts)
             # After the commit, so that the tape never knows of more than the journal.
             self._tape.record(batch[: len(steps)])
+            effects = [effect for step in steps for effect in step.effects]
+            for effect in effects:
+                self._hands.start(effect)
+            if effects:
+                # The hands take their turn first: an order need not wait for the pages. Nothing is decided meanwhile,
+                # so that what is published is committed.
+                await asyncio.sleep(0)
             if facts or any(isinstance(stamped.input, Tick) for stamped in batch):
-                self.view = publish(self._engine)
-            for step in steps:
-                for effect in step.effects:
-                    self._hands.start(effect)
+                self.view = self._publisher.publish()
             if facts and isinstance(facts[-1].fact, RunEnded):
                 return
 

@@ -7,10 +7,15 @@ import json
 import os
 from collections.abc import Callable, Iterator
 
-from tests.bench import books, signing
+from tests.bench import books, signing, sockets
 from tests.bench.timing import Row
 
-WORKS: dict[str, Callable[..., Iterator[Row]]] = {"book": books.rows, "sign": signing.rows}
+WORKS: dict[str, Callable[..., Iterator[Row]]] = {
+    "book": books.rows,
+    "socket": sockets.book_rows,
+    "order": sockets.order_rows,
+    "sign": signing.rows,
+}
 
 
 def main() -> None:
@@ -18,7 +23,7 @@ def main() -> None:
     asked.add_argument("--only", choices=sorted(WORKS))
     asked.add_argument("--quick", action="store_true")
     told = asked.parse_args()
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # its clients choose their own
     for name, rows in WORKS.items():
         if told.only in (None, name):
             for row in rows(quick=told.quick):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aether.core.view import BalanceView, LimitView, StopView, View, is_trading, publish
+from aether.core.view import BalanceView, LimitView, Publisher, StopView, View, is_trading, publish
 from aether.domain.inputs import FeedLost, FillReported, Halt, OrderReported, SubmitUnknown
 from aether.domain.orders import AssetBalance, VenueStatus
 
@@ -151,3 +151,16 @@ def test_the_picture_cannot_be_changed_and_changes_nothing(desk: Any, make: Any,
         view.run = 9  # type: ignore[misc]
     assert repr(contents_of(desk.ledger)) == before
     assert publish(desk.engine) == view
+
+
+def test_a_publisher_shows_each_change_of_an_order_and_makes_anew_only_what_changed(desk: Any, make: Any) -> None:
+    publisher = Publisher(desk.engine)
+    desk.trade()
+    first = publisher.publish()
+    same = publisher.publish()
+    desk.accept()
+    accepted = publisher.publish()
+
+    assert same.orders[0] is first.orders[0]
+    assert accepted == publish(desk.engine)
+    assert (first.orders[0].state, accepted.orders[0].state) == ("in_flight", "open")

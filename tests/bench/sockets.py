@@ -1,0 +1,69 @@
+"""Work that crosses loopback: each client is a process of its own on one processor, the venue on another."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from statistics import median
+
+from tests.bench.timing import Goal, Row
+
+BOOKS = ("aether", "aether on picows", "ccxt.pro")
+ORDERS = ("aether order", "aether durable order", "ccxt.pro order", "ccxt REST order")
+
+
+def book_rows(*, quick: bool) -> Iterator[Row]:
+    """Messages that a core takes a second, from the socket to the verified book: by processor time of the client."""
+    repeats, rounds = (5, 1) if quick else (25, 5)
+    taken: dict[str, list[float]] = {name: [] for name in BOOKS}
+    for _ in range(rounds):
+        for name in BOOKS:
+            told = _run(name, orders=0, repeats=repeats)[0]
+            taken[name].append(told["books"] / told["cpu_ns"] * 1e6)
+    figures = {name: median(rates) for name, rates in taken.items()}
+    goals = [
+        Goal("messages of ccxt.pro", figures["aether"] / figures["ccxt.pro"], 4, at_most=False),
+        Goal("messages with picows", figures["aether on picows"] / figures["aether"], 1.2, at_most=False),
+    ]
+    yield Row("socket to verified book, depth 100", "thousand a second and core", figures, goals)
+
+
+def order_rows(*, quick: bool) -> Iterator[Row]:
+    """Microseconds from an update on the socket to the order that it causes on the socket, one at a time."""
+    orders, rounds = (300, 1) if quick else (1000, 3)
+    waited: dict[str, list[dict[str, float]]] = {name: [] for name in ORDERS}
+    for _ in range(rounds):
+        for name in ORDERS:
+            waited[name].append(_run(name, orders=orders, repeats=1)[1])
+    p50 = {name: median(told["p50"] for told in all_told) for name, all_told in waited.items()}
+    p99 = {name: median(told["p99"] for told in all_told) for name, all_told in waited.items()}
+    goals = [
+        Goal("of ccxt.pro's", p50["aether order"] / p50["ccxt.pro order"], 1 / 3, at_most=True),
+        Goal(
+            "of ccxt's REST order, with the commit",
+            p50["aether durable order"] / p50["ccxt REST order"],
+            1,
+            at_most=True,
+        ),
+    ]
+    yield Row("book update to order, p50", "µs", p50, goals)
+    yield Row("book update to order, p99", "µs", p99)
+
+
+def _run(name: str, *, orders: int, repeats: int) -> tuple[dict[str, float], dict[str, float]]:
+    """What the client tells, and what the venue tells."""
+    cpus = sorted(os.sched_getaffinity(os.getppid()))
+    serve = [sys.executable, "-m", "tests.bench.loopback", "--orders", str(orders), "--repeats", str(repeats)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen([*serve, "--cpu", str(cpus[0])], stdout=subprocess.PIPE, env=environment) as venue:
+        assert venue.stdout is not None
+        try:
+            port = venue.stdout.readline().decode().strip()
+            client = [sys.executable, "-m", "tests.bench.clients", name, port, str(orders), str(cpus[-1])]
+            told = subprocess.run(client, stdout=subprocess.PIPE, env=environment, check=True, timeout=120).stdout
+            return json.loads(told), json.loads(venue.stdout.readline() or b"{}")
+        finally:
+            venue.terminate()
