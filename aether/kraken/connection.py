@@ -30,6 +30,7 @@ from aether.ports import Clock, VenueCounters
 CLOSE_POLICY_VIOLATION = 1008
 CONNECTS_MAX = 120  # Kraken's own command line tool keeps to this, below the edge's 150
 CONNECTS_WINDOW_S = 600
+MAINTENANCE_RECONNECT_S = 5.0
 
 Send = Callable[[bytes], Awaitable[None]]
 """Writes one text frame. Raises aiohttp.ClientError or ConnectionError where the link is gone."""
@@ -101,6 +102,29 @@ class ConnectBudget:
         if len(self._made_ns) < self._connects_max:
             return 0
         return self._made_ns[0] + self._window_ns - now_ns
+
+
+class MaintenancePause:
+    """Between two connects of one listener, while the venue's last word was not `online`: at most one each 5 s.
+
+    Source: Kraken docs, reconnection guide.
+    """
+
+    def __init__(self, clock: Clock, pause_s: float = MAINTENANCE_RECONNECT_S) -> None:
+        self._clock = clock
+        self._pause_ns = int(pause_s * NANOS_PER_S)
+        self._is_online = True
+        self._next_ns = 0
+
+    def heard(self, system: str) -> None:
+        """The venue told its status."""
+        self._is_online = system == "online"
+
+    async def wait(self) -> None:
+        """Before a connect: wait for its time."""
+        wait_ns = 0 if self._is_online else self._next_ns - self._clock.monotonic_ns()
+        await asyncio.sleep(max(0, wait_ns) / NANOS_PER_S)
+        self._next_ns = self._clock.monotonic_ns() + self._pause_ns
 
 
 class Connector:

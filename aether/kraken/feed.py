@@ -15,10 +15,20 @@ from aether.domain.values import NANOS_PER_S, Symbol
 from aether.kraken import requests
 from aether.kraken.book_sync import BookBroken, BookSync
 from aether.kraken.book_text import HEAD_END, update_head
-from aether.kraken.connection import Connector, Pinger, Send
+from aether.kraken.connection import Connector, MaintenancePause, Pinger, Send
 from aether.kraken.endpoints import Endpoint
 from aether.kraken.listings import read_bars
-from aether.kraken.messages import Answer, BookMessage, BooksRead, PairRules, PairsRead, SystemStatus, TradesRead
+from aether.kraken.messages import (
+    Answer,
+    BookMessage,
+    BooksRead,
+    Complaint,
+    PairRules,
+    PairsRead,
+    SystemStatus,
+    TradesRead,
+)
+from aether.kraken.rate_limit import Pace
 from aether.kraken.rest import RestClient
 from aether.kraken.strict_json import Malformed, Unreadable
 from aether.kraken.wire import Reader
@@ -117,6 +127,7 @@ class _Watch:
 
     book: BookSync
     asked_ns: int
+    has_trades: bool = False
     heard_ns: int = 0
     traded_ns: int = 0
     is_lost: bool = False
@@ -145,6 +156,11 @@ class _MarketListener:
         self._counters = counters
         self._req_ids = itertools.count(1)
         self._pinger = Pinger(clock, self._req_ids, settings.ping_s)
+        self._pause = MaintenancePause(clock)
+        self._pace = Pace(clock)
+        self._asked_rules_ns = 0
+        self._asked_trades_ns = 0
+        self._has_rules = False
         self._rules: dict[Symbol, Instrument] = {symbol: gate.instruments[symbol] for symbol in symbols}
         self._told: dict[Symbol, Instrument] = {}
         self._watches: dict[Symbol, _Watch] = {}
@@ -152,20 +168,23 @@ class _MarketListener:
         self._symbol_of_head = {update_head(symbol): symbol for symbol in self._rules}
 
     async def prepare(self) -> None:
-        """Nothing is needed before a public connect."""
+        """A public connect needs nothing but patience during maintenance."""
+        await self._pause.wait()
 
     async def opened(self, send: Send) -> None:
         """Subscribe to all: the rules first, for a book's digits come from them."""
         self._pinger.begin_again()
         await self._ping(send)
-        await send(requests.subscribe_instruments(req_id=next(self._req_ids)))
+        self._pace = Pace(self._clock)  # each link has its own
+        await self._ask_rules(send)
         symbols = tuple(self._rules)
         now_ns = self._clock.monotonic_ns()
         for symbol in symbols:
             self._watches[symbol] = _Watch(self._new_book(symbol), now_ns, is_lost=symbol in self._watches)
         for some in _chunks(symbols):
+            await self._pace.take()
             await send(requests.subscribe_book(some, self._settings.book_depth, req_id=next(self._req_ids)))
-            await send(requests.subscribe_trades(some, req_id=next(self._req_ids)))
+        await self._ask_trades(send, symbols)
 
     def heard(self, frame: bytes) -> None:
         """Turn one frame into inputs. What is malformed or not ours is counted by the reader, and dropped.
@@ -196,15 +215,20 @@ class _MarketListener:
                 for trade in trades:
                     watch = self._watches.get(trade.symbol)
                     if watch is not None:
+                        watch.has_trades = True
                         watch.traded_ns = self._clock.monotonic_ns()
                         self._put(trade)
             case SystemStatus(system):
+                self._pause.heard(system)
                 self._put(SystemStatusSeen(system))
             case PairsRead(pairs):
+                self._has_rules = True
                 for pair in pairs:
                     self._pair(pair)
             case Answer() as answer:
                 self._answer(answer)
+            case Complaint():
+                self._pace.complained()
             case _:
                 pass  # heartbeats, malformed frames, and what we did not ask for
 
@@ -216,12 +240,38 @@ class _MarketListener:
             silence = self._silence(watch, now_ns)
             if silence:
                 self._lose(symbol, watch, silence)
+        if self._pace.is_free:
+            await self._ask_again(send, now_ns)
+
+    async def _ask_again(self, send: Send, now_ns: int) -> None:
         due = [symbol for symbol, watch in self._watches.items() if watch.is_due and self._may_ask(watch, now_ns)]
         for some in _chunks(due):
+            await self._pace.take()
             await send(requests.unsubscribe_book(some, self._settings.book_depth, req_id=next(self._req_ids)))
             await send(requests.subscribe_book(some, self._settings.book_depth, req_id=next(self._req_ids)))
         for symbol in due:
-            self._watches[symbol] = _Watch(self._new_book(symbol), now_ns, is_lost=True)
+            has_trades = self._watches[symbol].has_trades
+            self._watches[symbol] = _Watch(self._new_book(symbol), now_ns, has_trades, is_lost=True)
+        patience_s = self._settings.snapshot_s
+        if not self._has_rules and _is_older(self._asked_rules_ns, now_ns, patience_s):
+            await self._ask_rules(send)
+        mute = [symbol for symbol, watch in self._watches.items() if not watch.has_trades]
+        if mute and _is_older(self._asked_trades_ns, now_ns, patience_s):
+            await self._ask_trades(send, mute)
+
+    async def _ask_rules(self, send: Send) -> None:
+        """Until their snapshot is in, the rules are asked for again and again: an acknowledgement is no rule."""
+        self._has_rules = False
+        self._asked_rules_ns = self._clock.monotonic_ns()
+        await self._pace.take()
+        await send(requests.subscribe_instruments(req_id=next(self._req_ids)))
+
+    async def _ask_trades(self, send: Send, symbols: Sequence[Symbol]) -> None:
+        """Trades come without a snapshot: that they were acknowledged is all that can be waited for."""
+        self._asked_trades_ns = self._clock.monotonic_ns()
+        for some in _chunks(symbols):
+            await self._pace.take()
+            await send(requests.subscribe_trades(some, req_id=next(self._req_ids)))
 
     def lost(self, why: str) -> None:
         """No book can be believed any more."""
@@ -265,11 +315,18 @@ class _MarketListener:
             measured = self._pinger.measure(answer)
             if measured is not None:
                 self._put(measured)
-        elif answer.method == "subscribe" and not answer.is_yes:
+        elif answer.method == "subscribe":
             symbol = self._gate.wire(answer.name)
             watch = self._watches.get(symbol) if symbol is not None else None
-            if symbol is not None and watch is not None:
+            if symbol is None or watch is None:
+                return
+            if answer.error.lower().startswith("already subscribed"):
+                watch.has_trades = True  # only the acknowledgement was lost
+            elif not answer.is_yes:
+                watch.has_trades = True  # a refusal is an answer too: asking again would change nothing
                 self._lose(symbol, watch, answer.error, ask_again=False)
+            elif answer.channel == "trade":
+                watch.has_trades = True
 
     def _silence(self, watch: _Watch, now_ns: int) -> str:
         """Why a subscription counts as silent; empty where it does not."""

@@ -18,10 +18,10 @@ from aether.domain.spot_gate import SpotGate
 from aether.domain.values import NANOS_PER_S, Symbol
 from aether.kraken import requests
 from aether.kraken.account import read_token
-from aether.kraken.connection import LinkLost, Pinger, Send
+from aether.kraken.connection import LinkLost, MaintenancePause, Pinger, Send
 from aether.kraken.endpoints import Endpoint
 from aether.kraken.executions import OrderStates
-from aether.kraken.messages import Answer, BalancesRead, ExecutionsRead
+from aether.kraken.messages import Answer, BalancesRead, ExecutionsRead, SystemStatus
 from aether.kraken.rest import RestClient
 from aether.kraken.strict_json import Malformed, Unreadable
 from aether.kraken.wire import Reader
@@ -51,6 +51,7 @@ class PrivateListener:
         self._answer_s = answer_s
         self._reader = Reader(gate.wire)
         self._pinger = Pinger(clock, req_ids)
+        self._pause = MaintenancePause(clock)
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._sequences: dict[str, int] = {}
         self._send: Send | None = None
@@ -92,6 +93,7 @@ class PrivateListener:
 
     async def prepare(self) -> None:
         """A fresh token: one may not be used again after a drop. Raises VenueUnavailable, VenueRefused."""
+        await self._pause.wait()
         result = await self._rest.call(Endpoint.WEBSOCKETS_TOKEN)
         try:
             self.token = read_token(result)
@@ -129,10 +131,12 @@ class PrivateListener:
                 self._check_sequence("balances", balances.sequence, is_snapshot=balances.is_snapshot)
             case Answer() as answer:
                 self._answer(answer)
+            case SystemStatus(system):
+                self._pause.heard(system)
             case Malformed(what, why):
                 self.put(PrivateMalformed(f"{what}: {why}"))
             case _:
-                pass  # heartbeats, statuses, and what we did not ask for
+                pass  # heartbeats, and what we did not ask for
 
     async def beat(self, send: Send) -> None:
         """Ping; end the link where its snapshot does not come or its token went stale. Raises LinkLost."""

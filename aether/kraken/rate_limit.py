@@ -144,6 +144,12 @@ class Pace:
         self._counter = Counter(per_s, per_s * MILLI)
         self._held_until_ns = 0
 
+    @property
+    def is_free(self) -> bool:
+        """Whether one more may leave without waiting."""
+        now_ns = self._clock.monotonic_ns()
+        return now_ns >= self._held_until_ns and not self._counter.wait_ns(1, now_ns)
+
     async def take(self) -> None:
         """Wait until one more may leave, and count it."""
         now_ns = self._clock.monotonic_ns()

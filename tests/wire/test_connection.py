@@ -14,9 +14,10 @@ from aiohttp.test_utils import TestServer
 
 from aether.domain.errors import VenueRefused, VenueUnavailable
 from aether.domain.spot_gate import recall
-from aether.kraken.connection import ConnectBudget, Connector, LinkLost, LinkTimes, Pinger, Send
+from aether.kraken.connection import ConnectBudget, Connector, LinkLost, LinkTimes, MaintenancePause, Pinger, Send
 from aether.kraken.messages import Answer
 from aether.kraken.wire import Reader
+from aether.sim.virtual_time import VirtualClock, VirtualTimeLoop
 
 
 class Notes:
@@ -94,7 +95,7 @@ async def test_plain_text_is_handed_on_like_any_frame(toy: Any, connector: Conne
     assert notes.ends == []
 
 
-async def test_a_link_without_any_frame_is_dead_though_its_socket_stands_open(
+async def test_b08_a_link_without_any_frame_is_dead_though_its_socket_stands_open(
     toy: Any, connector: Connector, background: Background
 ) -> None:
     notes = Notes()
@@ -151,7 +152,7 @@ async def test_a_frame_beyond_a_megabyte_ends_the_link_unread(
 
 
 @pytest.mark.parametrize(("code", "reconnects"), [(1012, True), (1006 - 5, True), (1008, False)])
-async def test_a_policy_violation_is_not_answered_by_a_quick_reconnect(
+async def test_b13_a_policy_violation_is_not_answered_by_a_quick_reconnect(
     code: int, *, reconnects: bool, toy: Any, connector: Connector, background: Background
 ) -> None:
     notes = Notes()
@@ -202,7 +203,7 @@ async def test_a_defect_of_the_listener_is_not_swallowed(toy: Any, connector: Co
     assert group.group_contains(AssertionError)
 
 
-def test_backing_off_doubles_to_a_bound_and_is_the_same_for_the_same_seed(
+def test_b13_backing_off_doubles_to_a_bound_and_is_the_same_for_the_same_seed(
     session: aiohttp.ClientSession, clock: Any
 ) -> None:
     def delays() -> list[float]:
@@ -216,7 +217,7 @@ def test_backing_off_doubles_to_a_bound_and_is_the_same_for_the_same_seed(
         assert bound_s / 2 <= delay_s <= bound_s
 
 
-async def test_no_more_connects_are_made_than_the_window_allows(clock: Any) -> None:
+async def test_b13_no_more_connects_are_made_than_the_window_allows(clock: Any) -> None:
     budget = ConnectBudget(clock, connects_max=3, window_s=0.3)
     began_ns = clock.monotonic_ns()
     for _ in range(3):
@@ -305,3 +306,20 @@ async def test_a_redirect_is_not_followed(connector: Connector, background: Back
     assert notes.ends[0] == "ClientConnectionError: redirected with HTTP 307"
     assert (notes.opens, elsewhere) == (0, [])
     await server.close()
+
+
+def test_b13_during_maintenance_there_is_at_most_one_connect_in_five_seconds() -> None:
+    async def connect(clock: VirtualClock) -> list[float]:
+        pause = MaintenancePause(clock)
+        connects_s = []
+        for system in ("online", "maintenance", "maintenance", "online", "online"):
+            await pause.wait()
+            connects_s.append(clock.monotonic_ns() / 1e9)
+            pause.heard(system)
+        return connects_s
+
+    loop = VirtualTimeLoop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        connects_s = runner.run(connect(VirtualClock(loop, start_wall_ns=0)))
+
+    assert connects_s == pytest.approx([0, 0, 5, 10, 10])

@@ -31,6 +31,7 @@ class ToyMarket:
     def __init__(self, toy: Any) -> None:
         self.silent: set[str] = set()
         self.refused: set[str] = set()
+        self.acknowledges_trades = True
         self.say = toy.say
         self.heartbeats = True
         toy.on_connect, toy.on_request = self.greet, self.answer
@@ -43,7 +44,15 @@ class ToyMarket:
             await say(f'{{"method":"pong","req_id":{asked["req_id"]},"time_in":"2026-09-25T18:00:00Z"}}')
             return
         params = asked["params"]
-        if asked["method"] != "subscribe" or params["channel"] != "book":
+        if asked["method"] != "subscribe":
+            return
+        if params["channel"] == "trade" and self.acknowledges_trades:
+            for name in params["symbol"]:
+                await say(
+                    f'{{"method":"subscribe","success":true,"result":{{"channel":"trade","symbol":"{name}"}},'
+                    f'"req_id":{asked["req_id"]}}}'
+                )
+        if params["channel"] != "book":
             return
         for name in params["symbol"]:
             if name in self.refused:
@@ -112,7 +121,7 @@ async def test_every_verified_update_is_told_and_trades_with_it(
     assert feed.counts["unadmitted"] == 1
 
 
-async def test_a_bad_checksum_loses_that_symbol_alone_and_heals_it(
+async def test_b03_a_bad_checksum_loses_that_symbol_alone_and_heals_it(
     toy: Any, feed: KrakenFeed, heard: Any, background: Background
 ) -> None:
     market = ToyMarket(toy)
@@ -154,7 +163,7 @@ class Counted:
         ({"bids": [(0, 1)], "asks": []}, 0),
     ],
 )
-async def test_a_crossed_or_unreadable_book_is_no_failed_checksum(
+async def test_b10_a_crossed_or_unreadable_book_is_no_failed_checksum(
     changes: Any, *, count: int, toy: Any, connector: Connector, rest: RestClient, gate: SpotGate, clock: Any,
     heard: Any, background: Background,
 ) -> None:  # fmt: skip
@@ -171,7 +180,7 @@ async def test_a_crossed_or_unreadable_book_is_no_failed_checksum(
     assert counted.checksums_failed == count
 
 
-async def test_a_lost_link_loses_every_symbol_and_the_next_one_heals_them(
+async def test_b01_a_lost_link_loses_every_symbol_and_the_next_one_heals_them(
     toy: Any, feed: KrakenFeed, heard: Any, background: Background
 ) -> None:
     ToyMarket(toy)
@@ -185,7 +194,7 @@ async def test_a_lost_link_loses_every_symbol_and_the_next_one_heals_them(
     assert toy.connects == 2
 
 
-async def test_a_subscription_without_snapshot_is_silent_though_the_link_lives(
+async def test_b09_a_subscription_without_snapshot_is_silent_though_the_link_lives(
     toy: Any, feed: KrakenFeed, heard: Any, background: Background
 ) -> None:
     market = ToyMarket(toy)
@@ -199,7 +208,7 @@ async def test_a_subscription_without_snapshot_is_silent_though_the_link_lives(
     assert toy.connects == 1
 
 
-async def test_trades_without_book_updates_show_a_book_that_stands_still(
+async def test_b07_trades_without_book_updates_show_a_book_that_stands_still(
     toy: Any, feed: KrakenFeed, heard: Any, background: Background
 ) -> None:
     market = ToyMarket(toy)
@@ -215,7 +224,7 @@ async def test_trades_without_book_updates_show_a_book_that_stands_still(
     assert (lost.symbol, lost.why) == (BTC, "trades come, the book stands still")
 
 
-async def test_a_book_that_falls_silent_is_asked_for_anew(
+async def test_b07_a_book_that_falls_silent_is_asked_for_anew(
     toy: Any, feed: KrakenFeed, heard: Any, background: Background
 ) -> None:
     ToyMarket(toy)
@@ -226,7 +235,7 @@ async def test_a_book_that_falls_silent_is_asked_for_anew(
     await heard.wait_for(BookChanged, 4)
 
 
-async def test_a_refused_symbol_does_not_take_the_others_along(
+async def test_b04_a_refused_symbol_does_not_take_the_others_along(
     toy: Any, feed: KrakenFeed, heard: Any, background: Background
 ) -> None:
     market = ToyMarket(toy)
@@ -246,7 +255,7 @@ PAIR = (
 )
 
 
-async def test_rules_are_told_at_the_start_and_at_each_change_and_only_then(
+async def test_e03_rules_are_told_at_the_start_and_at_each_change_and_only_then(
     toy: Any, feed: KrakenFeed, heard: Any, background: Background
 ) -> None:
     market = ToyMarket(toy)
@@ -266,7 +275,7 @@ async def test_rules_are_told_at_the_start_and_at_each_change_and_only_then(
     assert seen[0].base == "BTC"
 
 
-async def test_new_digits_of_a_pair_make_a_new_book(
+async def test_e03_new_digits_of_a_pair_make_a_new_book(
     toy: Any, feed: KrakenFeed, heard: Any, background: Background, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     market = ToyMarket(toy)
@@ -281,7 +290,7 @@ async def test_new_digits_of_a_pair_make_a_new_book(
     assert heard.of(BookChanged)[2].price_decimals == 3
 
 
-async def test_malformed_market_data_is_counted_and_the_reader_lives(
+async def test_b16_malformed_market_data_is_counted_and_the_reader_lives(
     toy: Any, feed: KrakenFeed, heard: Any, background: Background
 ) -> None:
     market = ToyMarket(toy)
@@ -323,3 +332,69 @@ async def test_history_that_kraken_does_not_have_or_cannot_tell(toy: Any, feed: 
     toy.answers("OHLC", {"XXBTZUSD": [[1, "NaN"]]})
     with pytest.raises(VenueUnavailable, match="OHLC"):
         await feed.history(BTC, 60, 3)
+
+
+def times_asked(toy: Any, channel: str) -> int:
+    return sum(asked["method"] == "subscribe" and asked["params"]["channel"] == channel for asked in toy.requests)
+
+
+async def test_b09_rules_without_a_snapshot_are_asked_for_again_until_they_come(
+    toy: Any, feed: KrakenFeed, heard: Any, background: Background
+) -> None:
+    market = ToyMarket(toy)
+    background(feed.run(heard.put))
+    await heard.wait_for(FeedLost)  # the books fall silent after six tenths of a second
+    assert times_asked(toy, "instrument") > 1
+    await market.say(PAIR % ("snapshot", "BTC/USD", "online", 1, ""))
+    await heard.wait_for(InstrumentSeen)
+    asked = times_asked(toy, "instrument")
+    await heard.wait_for(FeedLost, 4)
+
+    assert times_asked(toy, "instrument") == asked
+
+
+@pytest.mark.parametrize("acknowledges", [True, False], ids=["acknowledged", "silent"])
+async def test_b09_trades_that_are_not_acknowledged_are_asked_for_again(
+    *, acknowledges: bool, toy: Any, feed: KrakenFeed, heard: Any, background: Background
+) -> None:
+    market = ToyMarket(toy)
+    market.acknowledges_trades = acknowledges
+    background(feed.run(heard.put))
+    await heard.wait_for(FeedLost)
+    asked = times_asked(toy, "trade")
+    await heard.wait_for(FeedLost, 2 + len(heard.of(FeedLost)))
+
+    assert (times_asked(toy, "trade") == asked) is acknowledges
+
+
+async def test_b09_a_subscription_that_was_there_already_loses_nothing(
+    *, toy: Any, connector: Connector, rest: RestClient, gate: SpotGate, clock: Any, heard: Any, background: Background
+) -> None:
+    feed = KrakenFeed(connector, rest, url=toy.ws_url, gate=gate, symbols=(BTC, ETH), clock=clock)
+    market = ToyMarket(toy)
+    market.acknowledges_trades = False
+    background(feed.run(heard.put))
+    await heard.wait_for(BookChanged, 2)
+    for name in ("BTC/USD", "ETH/USD"):
+        await market.say(f'{{"method":"subscribe","success":false,"error":"Already subscribed","symbol":"{name}"}}')
+    await market.say(book("BTC/USD", "update", bids=[(99, 2)], asks=[], top=[(101, 1), (100, 1), (99, 2)]))
+    await heard.wait_for(BookChanged, 3)
+
+    assert heard.of(FeedLost) == []
+
+
+async def test_b13_after_a_complaint_of_the_edge_nothing_more_is_asked_for_a_while(
+    toy: Any, feed: KrakenFeed, heard: Any, background: Background
+) -> None:
+    market = ToyMarket(toy)
+    background(feed.run(heard.put))
+    await heard.wait_for(BookChanged, 2)
+    await market.say('{"Error":"Exceeded msg rate"}')
+    await market.say(book("ETH/USD", "update", bids=[(99, 2)], asks=[], spoil=1))
+    await heard.wait_for(FeedLost)
+    await heard.wait_for(ClockMeasured, 2 + len(heard.of(ClockMeasured)))  # what was under way has arrived by then
+    asked = len([asked for asked in toy.requests if asked["method"] != "ping"])
+    await heard.wait_for(ClockMeasured, 2 + len(heard.of(ClockMeasured)))
+
+    assert len([asked for asked in toy.requests if asked["method"] != "ping"]) == asked
+    assert len(heard.of(BookChanged)) == 2
