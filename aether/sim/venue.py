@@ -22,7 +22,6 @@ from aether.domain.inputs import (
     OrderReported,
     PrivateStreamLive,
     SubmitAccepted,
-    SubmitRefused,
     SubmitUnknown,
 )
 from aether.domain.instruments import Side
@@ -32,42 +31,26 @@ from aether.domain.orders import (
     Execution,
     Liquidity,
     OrderReport,
-    OrderTerms,
-    OrderType,
-    PriceType,
-    TimeInForce,
-    TriggerReference,
-    TriggerReport,
     VenueStatus,
 )
 from aether.domain.spot_gate import SpotGate
-from aether.domain.values import MONEY, NANOS_PER_S, Price, Qty, Symbol, Usd
+from aether.domain.values import NANOS_PER_S, Price, Qty, Symbol, Usd
 from aether.ports import Clock, Put
-from aether.sim.exchange import Event, ExchangeRefusal, NewOrder, Order, OrderEvent, Trade
-from aether.sim.records import NewTrigger, Trigger
+from aether.sim.exchange import Event, ExchangeRefusal, Order, OrderEvent, Trade
+from aether.sim.venue_words import (
+    UNAVAILABLE,
+    UNKNOWN_OUTCOMES,
+    SubmitOutcome,
+    change_of,
+    code_of,
+    is_offset,
+    new_order,
+    refused_submit,
+    terms_of,
+)
 from aether.sim.world import SimWorld
 
-SubmitOutcome = SubmitAccepted | SubmitRefused | SubmitUnknown
-
 ACCOUNT_VIEWS = ("balances", "executions", "open", "closed", "trades")
-_UNAVAILABLE = "EService:Unavailable"
-
-# Texts after which an order may live all the same (Kraken docs, Spot Error Messages: check open orders first).
-_UNKNOWN_OUTCOMES = ("EService:Deadline elapsed", _UNAVAILABLE)
-
-_REFUSAL_CODES = (
-    ("EOrder:Insufficient funds", "venue_funds"),
-    ("EGeneral:Invalid arguments:volume minimum not met", "venue_minimum"),
-    ("EOrder:Cost minimum not met", "venue_minimum"),
-    ("EOrder:Tick size check failed", "venue_tick"),
-    ("EOrder:Invalid price", "venue_tick"),
-    ("EOrder:Post only order", "venue_post_only"),
-    ("EOrder:cl_ord_id already in use", "venue_duplicate"),
-    ("EOrder:Orders limit exceeded", "venue_rate_limit"),
-    ("EService:Market in ", "venue_status"),
-    ("EGeneral:Invalid arguments", "venue_invalid"),
-    ("EQuery:", "venue_invalid"),
-)
 
 
 class SimVenue:
@@ -124,20 +107,43 @@ class SimVenue:
         return CancelAnswered(cancel.cl_ord_id, done=not text, text=text)
 
     async def amend(self, amend: AmendOrder) -> AmendAccepted | AmendRefused | AmendUnknown:
-        """The made exchange changes no order in place yet."""
+        """Change an open order in place, once. A text that proves nothing is AmendUnknown; nothing is raised."""
         await self._travel()
-        return AmendRefused(amend.cl_ord_id, "venue_invalid", "EGeneral:Unknown method")
+        now_ns = self._world.catch_up()
+        order_id = self._order_id(CancelOrder(amend.cl_ord_id, amend.order_id))
+        try:
+            amend_id = self._world.exchange.amend_order(self._account, change_of(amend, order_id), now_ns)
+        except ExchangeRefusal as refusal:
+            await self._travel()
+            if refusal.text in UNKNOWN_OUTCOMES:
+                return AmendUnknown(amend.cl_ord_id, refusal.text)
+            return AmendRefused(amend.cl_ord_id, code_of(refusal.text), refusal.text)
+        self._world.publish()
+        await self._travel()
+        return AmendAccepted(amend.cl_ord_id, amend_id)
 
     async def submit_batch(self, batch: SubmitBatch) -> tuple[SubmitOutcome, ...]:
-        """Send these orders once: a fault in their fields refuses all, the exchange's no to one that one alone."""
+        """Send these orders once: a fault in one's fields refuses all; the engine's no to one leaves it unknown.
+
+        How Kraken tells the latter is documented nowhere, so that its client cannot take it for a proof either.
+        """
         if self._gate.wire(batch.symbol) is None:
             return tuple(refused_submit(order.cl_ord_id, "EQuery:Unknown asset pair") for order in batch.orders)
         await self._travel()
         now_ns = self._world.catch_up()
-        outcomes = [self._placed(order, now_ns) for order in batch.orders]
+        try:
+            placed = self._world.exchange.add_batch(self._account, [new_order(each) for each in batch.orders], now_ns)
+        except ExchangeRefusal as refusal:
+            await self._travel()
+            return tuple(refused_submit(order.cl_ord_id, refusal.text) for order in batch.orders)
         self._world.publish()
         await self._travel()
-        return tuple(outcomes)
+        return tuple(
+            SubmitAccepted(asked.cl_ord_id, row.order_id)
+            if isinstance(row, Order)
+            else SubmitUnknown(asked.cl_ord_id, row.text)
+            for asked, row in zip(batch.orders, placed, strict=True)
+        )
 
     async def cancel_batch(self, batch: CancelBatch) -> tuple[CancelAnswered, ...]:
         """Ask for several cancels: Kraken tells how many were cancelled, and not which; nothing is raised."""
@@ -168,6 +174,8 @@ class SimVenue:
         """Set the dead man's switch, or switch it off; nothing is raised. Its time is told in whole seconds."""
         await self._travel()
         now_ns = self._world.catch_up()
+        if self._world.exchange.system_status == "maintenance":
+            return DeadManAnswered(dead_man.timeout_s, done=False, trigger_ns=None, text=UNAVAILABLE)
         try:
             trigger_ns = self._world.exchange.set_dead_man(self._account, dead_man.timeout_s, now_ns)
         except ExchangeRefusal as refusal:
@@ -184,7 +192,7 @@ class SimVenue:
         self._world.catch_up()
         exchange = self._world.exchange
         if exchange.system_status == "maintenance":
-            return AccountUnavailable(_UNAVAILABLE)
+            return AccountUnavailable(UNAVAILABLE)
         balances = exchange.balances(self._account).items()
         open_orders = exchange.open_orders(self._account)
         closed = [(order, order.closed_ns or 0) for order in exchange.closed_orders(self._account)]
@@ -207,14 +215,14 @@ class SimVenue:
         await self._travel()
         exchange = self._world.exchange
         if exchange.system_status == "maintenance":
-            raise VenueUnavailable(_UNAVAILABLE, retry_after_s=5.0)
+            raise VenueUnavailable(UNAVAILABLE, retry_after_s=5.0)
         rates = [(symbol, exchange.fee_rates(self._account, symbol)) for symbol in symbols]
         await self._travel()
         return tuple(FeesSeen(symbol, taker * 100, maker * 100) for symbol, (taker, maker) in rates)
 
     def _placed(self, order: SubmitOrder, now_ns: int) -> SubmitOutcome:
         try:
-            accepted = self._world.exchange.add_order(self._account, _new_order(order), now_ns)
+            accepted = self._world.exchange.add_order(self._account, new_order(order), now_ns)
         except ExchangeRefusal as refusal:
             return refused_submit(order.cl_ord_id, refusal.text)
         return SubmitAccepted(order.cl_ord_id, accepted.order_id)
@@ -251,12 +259,12 @@ class SimVenue:
             symbol=self._gate.wire(order.pair),
             side=Side(order.side),
             qty=Qty(order.qty),
-            limit_price=None if order.limit_price is None or _is_offset(order) else Price(order.limit_price),
+            limit_price=None if order.limit_price is None or is_offset(order) else Price(order.limit_price),
             status=VenueStatus(order.status),
             cum_qty=Qty(order.cum_qty),
             reason=order.reason,
             venue_ns=at_ns,
-            terms=_terms(order),
+            terms=terms_of(order),
         )
 
     def _execution(self, trade: Trade) -> Execution:
@@ -274,68 +282,3 @@ class SimVenue:
             liquidity=Liquidity.MAKER if trade.liquidity == "m" else Liquidity.TAKER,
             venue_ns=trade.at_ns,
         )
-
-
-def _new_order(order: SubmitOrder) -> NewOrder:
-    asked, offset = order.trigger, None if order.trigger is None else order.trigger.limit_offset
-    limit = offset if order.limit_price is None else order.limit_price.usd_per_coin
-    return NewOrder(
-        pair=order.symbol,
-        side=order.side.value,
-        order_type=order.order_type.value,
-        qty=order.qty.coins,
-        limit_price=limit,
-        limit_price_type=asked.limit_offset_type.value if asked is not None and offset is not None else "static",
-        time_in_force=order.time_in_force.value,
-        post_only=order.post_only,
-        cl_ord_id=order.cl_ord_id,
-        deadline_ns=order.deadline_ns,
-        trigger=None if asked is None else NewTrigger(asked.price, asked.price_type.value, asked.reference.value),
-        display_qty=None if order.display_qty is None else order.display_qty.coins,
-        expires_ns=order.expire_ns,
-        self_trade=order.self_trade.value,
-    )
-
-
-def _is_offset(order: Order) -> bool:
-    """Its limit is still a distance: it becomes a price when the trigger fires."""
-    return order.limit_asked is not None and not (order.trigger is not None and order.trigger.is_triggered)
-
-
-def _terms(order: Order) -> OrderTerms:
-    """What Kraken's executions tell of an order beside its size and state."""
-    is_offset, trigger = _is_offset(order), order.trigger
-    average = MONEY.divide(order.cum_cost, order.cum_qty) if order.cum_qty else None
-    return OrderTerms(
-        order_type=OrderType(order.order_type),
-        time_in_force=TimeInForce(order.time_in_force),
-        post_only=order.post_only,
-        trigger=None if trigger is None else _trigger_report(trigger),
-        limit_offset=order.limit_asked if is_offset else None,
-        limit_offset_type=PriceType(order.limit_price_type) if is_offset else None,
-        display_qty=None if order.display_qty is None else Qty(order.display_qty),
-        display_qty_remain=None if order.shown_qty is None else Qty(order.shown_qty),
-        expire_ns=order.expires_ns,
-        avg_price=None if average is None else Price(average),
-        cum_cost=Usd(order.cum_cost),
-        is_amended=order.is_amended,
-    )
-
-
-def _trigger_report(trigger: Trigger) -> TriggerReport:
-    return TriggerReport(
-        price=trigger.price,
-        price_type=PriceType(trigger.price_type),
-        reference=TriggerReference(trigger.reference),
-        actual_price=Price(trigger.actual_price),
-        peak_price=None if trigger.peak_price is None else Price(trigger.peak_price),
-        is_triggered=trigger.is_triggered,
-    )
-
-
-def refused_submit(cl_ord_id: str, text: str) -> SubmitRefused | SubmitUnknown:
-    """What the exchange's refusal of an order means: no order, or nothing at all."""
-    if text in _UNKNOWN_OUTCOMES:
-        return SubmitUnknown(cl_ord_id, text)
-    code = next((code for start, code in _REFUSAL_CODES if text.startswith(start)), "venue_other")
-    return SubmitRefused(cl_ord_id, code, text)

@@ -10,7 +10,7 @@ import pytest
 from aether.domain.inputs import SubmitRefused, SubmitUnknown
 from aether.kraken.refusals import RefusalClass, classify
 from aether.sim import admission, clearing, exchange, matching, pricing
-from aether.sim.venue import refused_submit
+from aether.sim.venue_words import refused_submit
 
 _RAISED = re.compile(r'ExchangeRefusal\(f?"([^"]+)"\)')
 _STATUSES = ("cancel_only", "reduce_only")  # those which stand for `{status}` in a text
