@@ -103,17 +103,21 @@ def ccxt_exchange(**settings: Any) -> Any:
     return pro.kraken({"enableRateLimit": False, **settings})
 
 
-def ccxt_book(stream: Stream) -> Pass:
-    """Its client's own road for a text message, with orjson: decode, find the handler, apply. It checks nothing."""
+def ccxt_client() -> tuple[Any, Any]:
+    """An exchange, and a client of it that hears what is handed to it."""
     exchange = ccxt_exchange()
     client_module = import_module("ccxt.async_support.base.ws.client")
-    name = exchange.get_message_hash("orderbook", None, stream.symbol)
 
     async def connect() -> Any:
         return client_module.Client("ws://127.0.0.1", exchange.handle_message, *[lambda *_: None] * 3)
 
-    client = asyncio.run(connect())
-    client.subscriptions[name] = {"limit": stream.depth}
+    return exchange, asyncio.run(connect())
+
+
+def ccxt_book(stream: Stream) -> Pass:
+    """Its client's own road for a text message, with orjson: decode, find the handler, apply. It checks nothing."""
+    exchange, client = ccxt_client()
+    client.subscriptions[exchange.get_message_hash("orderbook", None, stream.symbol)] = {"limit": stream.depth}
     client.handle_text_or_binary_message(stream.snapshot.decode())
     texts = [frame.decode() for frame in stream.updates]
 
@@ -127,36 +131,42 @@ def ccxt_book(stream: Stream) -> Pass:
 
 
 def cryptofeed_book(stream: Stream) -> Pass:
-    """It speaks WebSocket v1: the same levels and checksums in v1's shape, through its own reader, check on."""
-    kraken = import_module("cryptofeed.exchanges").Kraken
-    symbols = import_module("cryptofeed.symbols").Symbols
-    symbols.set("KRAKEN", {"BTC-USD": "XBT/USD"}, {"instrument_type": {"BTC-USD": "spot"}})
-    feed = kraken(symbols=["BTC-USD"], channels=["l2_book"], max_depth=stream.depth, checksum_validation=True)
-    _run_at_once(feed.message_handler(_as_v1(stream.snapshot, "as", "bs"), None, 0.0))
-    texts = [_as_v1(frame, "a", "b") for frame in stream.updates]
+    """Its own reader and its own check of every update."""
+    feed = cryptofeed_feed(stream)
+    texts = [as_v1(frame, "a", "b") for frame in stream.updates]
 
     def run() -> int:
         for text in texts:
-            _run_at_once(feed.message_handler(text, None, 0.0))
+            run_at_once(feed.message_handler(text, None, 0.0))
         return len(texts)
 
     return run
 
 
-def _as_v1(frame: bytes, asks: str, bids: str) -> str:
+def cryptofeed_feed(stream: Stream) -> Any:
+    """It speaks WebSocket v1: the same levels and checksums are told to it in v1's shape. The snapshot is in."""
+    kraken = import_module("cryptofeed.exchanges").Kraken
+    symbols = import_module("cryptofeed.symbols").Symbols
+    symbols.set("KRAKEN", {"BTC-USD": "XBT/USD"}, {"instrument_type": {"BTC-USD": "spot"}})
+    feed = kraken(symbols=["BTC-USD"], channels=["l2_book"], max_depth=stream.depth, checksum_validation=True)
+    run_at_once(feed.message_handler(as_v1(stream.snapshot, "as", "bs"), None, 0.0))
+    return feed
+
+
+def as_v1(frame: bytes, asks: str, bids: str) -> str:
     """A v2 frame in v1's words: `[channel, {side: [[price, qty, time]], "c": checksum}, name, pair]`."""
     text = frame.decode()
     bids_text, _, asks_text = text.partition('"asks":')
     checksum = text.rpartition('"checksum":')[2].split(",")[0]
     sides = {
-        side: ",".join(f'["{price}","{qty}","1.0"]' for price, qty in _LEVEL.findall(levels))
+        side: ",".join(f'["{price}","{qty}","1534614248.765567"]' for price, qty in _LEVEL.findall(levels))
         for side, levels in ((asks, asks_text), (bids, bids_text))
     }
     told = ",".join(f'"{side}":[{levels}]' for side, levels in sides.items() if levels)
     return f'[336,{{{told},"c":"{checksum}"}},"book-10","XBT/USD"]'
 
 
-def _run_at_once(waiting: Any) -> None:
+def run_at_once(waiting: Any) -> None:
     """Run a coroutine that never waits, without the cost of a loop."""
     try:
         waiting.send(None)

@@ -44,11 +44,10 @@ from aether.runtime.latch import Latch
 from aether.runtime.runner import Runner
 from tests.bench import desk
 from tests.bench.books import ccxt_exchange
-from tests.bench.loopback import DEPTH
+from tests.bench.loopback import DEPTH, PAIRS, PAIRS_DEPTH
 from tests.bench.signing import SECRET
 
 FAR_LIMITS = replace(Tier.PRO.value, orders_max=1_000_000_000, open_orders_max=1_000_000_000, rest_max=1_000_000_000)
-QUIET = FeedSettings(book_depth=DEPTH)
 
 
 class Meter:
@@ -71,21 +70,38 @@ class Meter:
         return {"books": self.books, "cpu_ns": time.process_time_ns() - self.began_ns}
 
 
-def gate() -> SpotGate:
+def gate(symbols: Sequence[str] = ("BTC/USD",)) -> SpotGate:
+    """Admits these, all with the rules of the made streams."""
     rules = desk.instrument()
-    row = PairListing(
-        *("XXBTZUSD", "XBTUSD", "XBT/USD", "XXBT", "ZUSD", "currency", "currency", "international", "online"),
-        *(1, 8, 5, rules.tick, rules.qty_min.coins, rules.cost_min.amount),
-    )
-    return SpotGate([row], GatePolicy(frozenset(), None))
+    rows = [
+        PairListing(
+            key=symbol,
+            altname=symbol.replace("/", ""),
+            wsname=symbol,
+            base=symbol.removesuffix("/USD"),
+            quote="ZUSD",
+            aclass_base="currency",
+            aclass_quote="currency",
+            execution_venue="international",
+            status="online",
+            pair_decimals=rules.price_decimals,
+            lot_decimals=rules.qty_decimals,
+            cost_decimals=rules.cost_decimals,
+            tick_size=rules.tick,
+            ordermin=rules.qty_min.coins,
+            costmin=rules.cost_min.amount,
+        )
+        for symbol in symbols
+    ]
+    return SpotGate(rows, GatePolicy(frozenset(), None))
 
 
 class _Ours:
     """Our client's parts at one address."""
 
-    def __init__(self, session: aiohttp.ClientSession, port: int, folder: Path) -> None:
+    def __init__(self, session: aiohttp.ClientSession, port: int, folder: Path, symbols: Sequence[str]) -> None:
         self.clock = SystemClock()
-        self.gate = gate()
+        self.gate = gate(symbols)
         self.url = f"ws://127.0.0.1:{port}/v2"
         base_url = f"http://127.0.0.1:{port}"
         self.connector = Connector(session, clock=self.clock, random=Random(1), budget=ConnectBudget(self.clock))
@@ -98,15 +114,15 @@ class _Ours:
             gate=self.gate,
             symbols=self.gate.symbols,
             clock=self.clock,
-            settings=QUIET,
+            settings=FeedSettings(book_depth=DEPTH if len(symbols) == 1 else PAIRS_DEPTH),
         )
 
 
 @asynccontextmanager
-async def _ours(port: int) -> AsyncIterator[_Ours]:
+async def _ours(port: int, symbols: Sequence[str] = ("BTC/USD",)) -> AsyncIterator[_Ours]:
     async with aiohttp.ClientSession() as session:
         with tempfile.TemporaryDirectory() as folder:
-            yield _Ours(session, port, Path(folder))
+            yield _Ours(session, port, Path(folder), symbols)
 
 
 async def aether_book(port: int, _orders: int) -> dict[str, float]:
@@ -117,6 +133,36 @@ async def aether_book(port: int, _orders: int) -> dict[str, float]:
         figures = meter.figures()
         hearing.cancel()
     return figures
+
+
+async def aether_pairs(port: int, _orders: int) -> dict[str, float]:
+    """All pairs through feed, inbox and core, where one strategy looks at one of them; the share of a core in use."""
+    meter = Meter()
+    async with _ours(port, PAIRS) as ours:
+        engine, inbox = desk.engine(), Inbox(ours.clock)
+        began_s = 0.0
+
+        def put(told: Input) -> None:
+            nonlocal began_s
+            meter.put(told)
+            inbox.put(told)
+            if meter.books == len(PAIRS) + 1 and not began_s:  # all snapshots are in
+                began_s, meter.began_ns = time.monotonic(), time.process_time_ns()
+
+        async def decide() -> None:
+            while True:
+                for stamped in await inbox.take():
+                    engine.take(stamped)
+
+        for told in desk.opening(ours.clock.wall_ns()):
+            inbox.put(told)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in (ours.feed.run(put), decide())]
+            await meter.ended.wait()
+            share = meter.figures()["cpu_ns"] / 1e9 / (time.monotonic() - began_s)
+            for task in tasks:
+                task.cancel()
+    return {"share": share, "books": meter.books, "superseded": inbox.superseded_books}
 
 
 async def picows_book(port: int, _orders: int) -> dict[str, float]:
@@ -311,6 +357,7 @@ CLIENTS: dict[str, Callable[[int, int], Coroutine[Any, Any, dict[str, float]]]] 
     "aether": aether_book,
     "aether on picows": picows_book,
     "ccxt.pro": ccxt_book,
+    "aether pairs": aether_pairs,
     "aether order": aether_order,
     "aether durable order": aether_durable_order,
     "ccxt.pro order": ccxt_order,

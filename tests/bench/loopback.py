@@ -24,6 +24,9 @@ from tests.bench.stream import made
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 DEPTH = 100
 UPDATES = 4000
+PAIRS = ("BTC/USD", *(f"C{number}/USD" for number in range(1, 615)))  # as many USD pairs as Kraken had in 2026-01
+PAIRS_DEPTH = 10
+PACE = 20
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -39,10 +42,11 @@ def text_frame(payload: bytes) -> bytes:
 class Venue:
     """Serves until `done` is set."""
 
-    def __init__(self, *, orders: int, repeats: int) -> None:
+    def __init__(self, *, orders: int = 0, repeats: int = 1, paced_s: int = 0) -> None:
         self.done = asyncio.Event()
         self.orders = orders
         self.repeats = repeats
+        self.paced_s = paced_s
         self.waited_ns: list[int] = []
         stream = made(DEPTH, UPDATES)
         self._frames = [text_frame(frame) for frame in (stream.snapshot, *stream.updates)]
@@ -90,8 +94,9 @@ class Venue:
         told = json.loads(frame)
         match told.get("method"), told.get("params", {}).get("channel"):
             case "subscribe", "book":
-                self._market = writer
-                await (self._blast(writer) if not self.orders else self._begin(writer))
+                if self._market is None:
+                    self._market = writer
+                    await self._begin(writer)
             case "subscribe", "executions" | "balances" as channel:
                 writer.write(
                     text_frame(b'{"channel":"%b","type":"snapshot","data":[],"sequence":1}' % channel.encode())
@@ -109,7 +114,31 @@ class Venue:
         writer.close()
         self.done.set()
 
+    async def _pace(self, writer: asyncio.StreamWriter) -> None:
+        """PACE updates a second for each of all pairs, spread evenly, ten milliseconds at a time."""
+        streams = [made(PAIRS_DEPTH, self.paced_s * PACE, symbol=name) for name in PAIRS]
+        writer.write(b"".join(text_frame(stream.snapshot) for stream in streams))
+        frames = [text_frame(frame) for rounds in zip(*(s.updates for s in streams), strict=True) for frame in rounds]
+        size = len(PAIRS) * PACE // 100
+        await asyncio.sleep(1.0)
+        begin_s = asyncio.get_running_loop().time()
+        for turn, start in enumerate(range(0, len(frames), size)):
+            await asyncio.sleep(begin_s + turn / 100 - asyncio.get_running_loop().time())
+            writer.write(b"".join(frames[start : start + size]))
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.close()
+        self.done.set()
+
     async def _begin(self, writer: asyncio.StreamWriter) -> None:
+        if self.paced_s:
+            await self._pace(writer)
+        elif self.orders:
+            await self._begin_orders(writer)
+        else:
+            await self._blast(writer)
+
+    async def _begin_orders(self, writer: asyncio.StreamWriter) -> None:
         writer.write(self._frames[0])
         await asyncio.sleep(1.0)  # the client gets ready, and may send orders that are not counted
         self._is_counting = True
@@ -169,7 +198,7 @@ async def _payload(reader: asyncio.StreamReader) -> bytes:
 
 
 async def _main(told: argparse.Namespace) -> None:
-    venue = Venue(orders=told.orders, repeats=told.repeats)
+    venue = Venue(orders=told.orders, repeats=told.repeats, paced_s=told.paced)
     async with await asyncio.start_server(venue.serve, "127.0.0.1", 0) as server:
         print(server.sockets[0].getsockname()[1], flush=True)
         await venue.done.wait()
@@ -188,6 +217,7 @@ if __name__ == "__main__":
     asked = argparse.ArgumentParser()
     asked.add_argument("--orders", type=int, default=0)
     asked.add_argument("--repeats", type=int, default=1)
+    asked.add_argument("--paced", type=int, default=0)
     asked.add_argument("--cpu", type=int, default=0)
     options = asked.parse_args()
     os.sched_setaffinity(0, {options.cpu})

@@ -7,14 +7,16 @@ import json
 import os
 from collections.abc import Callable, Iterator
 
-from tests.bench import books, signing, sockets
+from tests.bench import books, memory, signing, sockets
 from tests.bench.timing import Row
 
 WORKS: dict[str, Callable[..., Iterator[Row]]] = {
     "book": books.rows,
     "socket": sockets.book_rows,
     "order": sockets.order_rows,
+    "pairs": sockets.pair_rows,
     "sign": signing.rows,
+    "memory": memory.rows,
 }
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from statistics import median
 
+from tests.bench.loopback import PACE, PAIRS
 from tests.bench.timing import Goal, Row
 
 BOOKS = ("aether", "aether on picows", "ccxt.pro")
@@ -53,10 +54,20 @@ def order_rows(*, quick: bool) -> Iterator[Row]:
     yield Row("book update to order, p99", "µs", p99)
 
 
-def _run(name: str, *, orders: int, repeats: int) -> tuple[dict[str, float], dict[str, float]]:
+def pair_rows(*, quick: bool) -> Iterator[Row]:
+    """Share of a core that all USD pairs take at their pace, from the socket through the core."""
+    seconds = 3 if quick else 10
+    told = _run("aether pairs", orders=0, repeats=1, paced=seconds)[0]
+    assert told["books"] >= len(PAIRS) * PACE * seconds, told
+    goals = [Goal("of a core", told["share"], 0.5, at_most=True)]
+    yield Row(f"{len(PAIRS)} pairs, {PACE} updates a second each", "of a core", {"aether": told["share"]}, goals)
+
+
+def _run(name: str, *, orders: int, repeats: int, paced: int = 0) -> tuple[dict[str, float], dict[str, float]]:
     """What the client tells, and what the venue tells."""
     cpus = sorted(os.sched_getaffinity(os.getppid()))
     serve = [sys.executable, "-m", "tests.bench.loopback", "--orders", str(orders), "--repeats", str(repeats)]
+    serve += ["--paced", str(paced)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen([*serve, "--cpu", str(cpus[0])], stdout=subprocess.PIPE, env=environment) as venue:
         assert venue.stdout is not None
