@@ -30,6 +30,7 @@ from aether.journal.codec import decode, encode, encode_fact
 from aether.journal.lock import writer_lock
 from aether.journal.sqlite import SqliteJournal, open_journal, read_only
 from aether.journal.tape import TapeEntry, TapeGap, TapeHeader, TapeLimits, TapeWriter, read_tape
+from aether.observe.clock_watch import ClockWatch
 from aether.observe.fact_log import FactLog
 from aether.observe.health import Health, ServiceManager
 from aether.observe.log import start_log
@@ -123,7 +124,7 @@ async def run_world(
         announce(f"health  http://{settings.admin.host}:{admin.http_port}/readyz and /metrics")
         announce(f"control {place.socket_path} (try: aether status)")
         machine.supervisor.catch_signals()
-        watch = _Watch(machine, metrics, health, manager, tape, path)
+        watch = _Watch(machine, metrics, health, manager, tape, path, ClockWatch())
         manager.ready(f"world {settings.world.name}, run {recovered.began.run}")
         await machine.run((*parts.services, ("admin", admin.run), ("watch", watch.run)))
 
@@ -143,6 +144,7 @@ class _Watch:
     manager: ServiceManager
     tape: TapeWriter
     journal_path: Path
+    clock: ClockWatch
 
     async def run(self) -> None:
         while True:
@@ -154,6 +156,7 @@ class _Watch:
             self.metrics.journal_bytes(_size_bytes(self.journal_path))
             if self.machine.runner.view is not None:
                 self.metrics.show(self.machine.runner.view)
+                self.clock.show(self.machine.runner.view)
             self.manager.watchdog()
 
 

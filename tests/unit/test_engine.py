@@ -64,7 +64,7 @@ def test_a_start_leads_to_an_order_only_when_all_is_known(desk: Any, make: Any) 
     assert [type(effect) for effect in step.effects] == [SubmitOrder]
 
 
-def test_an_order_carries_what_its_fact_says_and_a_deadline_in_the_venues_time(desk: Any, make: Any) -> None:
+def test_f03_an_order_carries_what_its_fact_says_and_a_deadline_in_the_venues_time(desk: Any, make: Any) -> None:
     desk.start()
     desk.take(ClockMeasured(offset_ns=2 * S, error_ns=0))
     desk.take(make.book())
@@ -347,3 +347,20 @@ def test_the_ambient_decimal_context_changes_no_decision(desk: Any, new_desk: An
 
     assert other.facts == desk.facts
     assert desk.said(OrderEnded) == []
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_f03_over_five_seconds_from_the_venue_nothing_is_sent_until_the_clock_is_near(
+    sign: int, desk: Any, make: Any
+) -> None:
+    desk.start()
+    desk.take(ClockMeasured(offset_ns=sign * (5 * S + S // 1000), error_ns=0))
+    desk.take(make.book())
+    desk.tick()
+    assert desk.sent(SubmitOrder) == []
+    assert ("clock", "all") in holds_of(desk)
+
+    desk.take(ClockMeasured(offset_ns=sign * 5 * S, error_ns=0))
+    desk.tick()
+    assert holds_of(desk) == set()
+    assert len(desk.sent(SubmitOrder)) == 1
