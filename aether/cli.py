@@ -141,6 +141,7 @@ def sandbox(
     with_fees: Annotated[bool | None, typer.Option("--with-fees", help="name fees in AssetPairs")] = None,
     faults: Annotated[bool | None, typer.Option("--faults", help="open the fault port")] = None,
     withdraw_key: Annotated[bool | None, typer.Option("--withdraw-key", help="let the key withdraw")] = None,
+    keys: Annotated[int | None, typer.Option(help="keys of the account, one for each program")] = None,
     hello: Annotated[Path | None, typer.Option(help="also keep the first line in this file, mode 0600")] = None,
 ) -> None:
     """Run only the made Kraken, for any client. The first line on standard output is JSON: addresses and key."""
@@ -152,6 +153,7 @@ def sandbox(
         "with_fees": with_fees,
         "faults": faults,
         "withdraw_key": withdraw_key,
+        "keys": keys,
     }
     changes = {name: value for name, value in given.items() if value is not None}
     overrides: dict[str, dict[str, Any]] = {"sandbox": changes, "world": {} if seed is None else {"seed": seed}}

@@ -217,6 +217,8 @@ class Sandbox(_Section):
     """true or false"""
     withdraw_key: bool = False
     """true or false"""
+    keys: int = Field(default=1, ge=1, le=100)
+    """keys of the made account, one for each program"""
     connect: Path | None = None
     """file with the first line of a sandbox that runs elsewhere on this machine"""
 

@@ -136,6 +136,7 @@ def sandbox_config(settings: Settings) -> SandboxConfig:
         ),
         with_faults=settings.sandbox.faults,
         may_withdraw=settings.sandbox.withdraw_key,
+        keys=settings.sandbox.keys,
     )
 
 

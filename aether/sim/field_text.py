@@ -32,6 +32,11 @@ def bad_argument(name: str) -> ExchangeRefusal:
     return ExchangeRefusal(f"EGeneral:Invalid arguments:{name}")
 
 
+def is_true(form: Mapping[str, str], field: str) -> bool:
+    """Whether a flag of a form is set, in any spelling: Python clients write `True`."""
+    return form.get(field, "false").lower() in ("true", "1")
+
+
 def amount(text: str, field: str) -> Decimal:
     """A plain positive decimal without sign, exponent or percent; the field's refusal otherwise."""
     if not _DECIMAL.fullmatch(text) or not (value := Decimal(text)):

@@ -73,7 +73,8 @@ Prices = tuple[Decimal | None, PriceType, NewTrigger | None]
 def rest_order(pair: str, form: Mapping[str, str], now_ns: int) -> NewOrder:
     """The order of a REST `AddOrder` call on a pair (v2 name). Raises ExchangeRefusal naming the field."""
     for field, neutral in _NEUTRAL_REST.items():
-        if form.get(field, "") not in ("", *neutral):
+        # Python clients write their booleans as "False": python-kraken-sdk sends reduce_only so with every order.
+        if form.get(field, "").lower() not in ("", *neutral):
             raise bad_argument(field)
     flags = _flags(form.get("oflags", ""))
     kind = one_of(form.get("ordertype", ""), KINDS, "ordertype")

@@ -8,13 +8,21 @@ from decimal import Decimal
 from aether.domain.values import MONEY, NANOS_PER_S
 from aether.sim.desk import Desk
 from aether.sim.exchange import Amend, AmendRecord, ExchangeRefusal, Order, PairRules
-from aether.sim.field_text import REST_DEADLINE_NS_MIN, amount, bad_argument, deadline, json_text, offset_or_price
+from aether.sim.field_text import (
+    REST_DEADLINE_NS_MIN,
+    amount,
+    bad_argument,
+    deadline,
+    is_true,
+    json_text,
+    offset_or_price,
+)
 from aether.sim.order_form import rest_order
 from aether.sim.order_text import flags_text, order_text, price_text, trigger_text
 from aether.sim.records import PriceType
 from aether.sim.rest_private import Form, Handler
 from aether.sim.rest_public import find_pair
-from aether.sim.rest_trading import cancel_together, is_true, orders_named
+from aether.sim.rest_trading import cancel_together, orders_named
 from aether.sim.wire import decode, digits
 
 # Kraken docs, Add Order Batch and Cancel Order Batch: how many orders one request may name.

@@ -11,7 +11,7 @@ from aether.sim.assets import BY_NAME, MONEY_DECIMALS, find_asset
 from aether.sim.desk import Desk
 from aether.sim.exchange import ExchangeRefusal, LedgerEntry, Order, Trade
 from aether.sim.fees import FeeSchedule, FeeTier
-from aether.sim.field_text import bad_argument, whole
+from aether.sim.field_text import bad_argument, is_true, whole
 from aether.sim.rest_public import answer_key, find_pair
 from aether.sim.rest_records import PAGE, T, between, bound_ns, ledger_record, order_record, trade_record
 from aether.sim.view_lag import seen_entries, seen_orders, seen_trades
@@ -98,7 +98,7 @@ def trades_history(desk: Desk, account: str, form: Form) -> object:
     bounds = _bounds(form, {trade.exec_id: trade.at_ns for trade in found})
     limit = min(whole(form["limit"], "limit"), TRADES_PAGE_MAX) if form.get("limit") else PAGE
     page, count = _page(between(found, lambda trade: trade.at_ns, *bounds), form, limit)
-    return {"trades": _trade_rows(desk, account, page, with_ledgers=form.get("ledgers") == "true")} | count
+    return {"trades": _trade_rows(desk, account, page, with_ledgers=is_true(form, "ledgers"))} | count
 
 
 def query_trades(desk: Desk, account: str, form: Form) -> object:
@@ -152,7 +152,7 @@ def trade_volume(desk: Desk, account: str, form: Form) -> object:
 
 
 def _order_rows(desk: Desk, orders: Iterable[Order], form: Form) -> dict[str, object]:
-    pairs, with_trades = desk.exchange.pairs, form.get("trades") == "true"
+    pairs, with_trades = desk.exchange.pairs, is_true(form, "trades")
     return {order.order_id: order_record(order, pairs[order.pair], with_trades=with_trades) for order in orders}
 
 
@@ -199,7 +199,7 @@ def _page(found: list[T], form: Form, limit: int = PAGE) -> tuple[list[T], dict[
     offset = whole(form["ofs"], "ofs") if form.get("ofs") else 0
     if offset < 0 or limit < 1:
         raise bad_argument("ofs" if offset < 0 else "limit")
-    count: dict[str, object] = {} if form.get("without_count") == "true" else {"count": len(found)}
+    count: dict[str, object] = {} if is_true(form, "without_count") else {"count": len(found)}
     return found[offset : offset + limit], count
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from aether.sim.desk import Desk
 from aether.sim.exchange import ExchangeRefusal
-from aether.sim.field_text import bad_argument, whole
+from aether.sim.field_text import bad_argument, is_true, whole
 from aether.sim.order_form import rest_order
 from aether.sim.order_text import order_text
 from aether.sim.rest_private import Form, Handler
@@ -23,11 +23,6 @@ def add_order(desk: Desk, account: str, form: Form) -> object:
     desk.trading_counters.add(account, rules.name, now_ns)
     order = desk.exchange.add_order(account, new, now_ns)
     return {"descr": {"order": order_text(order, rules)}, "txid": [order.order_id]}
-
-
-def is_true(form: Form, field: str) -> bool:
-    """Whether a flag is set."""
-    return form.get(field, "false").lower() in ("true", "1")
 
 
 def cancel_order(desk: Desk, account: str, form: Form) -> object:

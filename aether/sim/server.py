@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from aiohttp import web
@@ -50,7 +50,8 @@ class SandboxConfig:
     `port` 0 takes any free ports; otherwise `port` and `port` + 1 are used. `speed` is how many recorded hours pass in
     one real hour, 1 to 3600. `start_row` is the recorded hour to begin with; as many lie before it, for candles of the
     past. `balances` are the account's deposits by v2 asset name. Without `api_key` and `api_secret` both are new ones;
-    with `may_withdraw` the key can also withdraw, which no trading client should take. `with_faults` opens the fault
+    with `may_withdraw` the key can also withdraw, which no trading client should take. `keys` is how many keys the
+    account has: each program needs its own, for nonces and REST limits belong to the key. `with_faults` opens the fault
     port, on `port` + 2.
     """
 
@@ -63,17 +64,20 @@ class SandboxConfig:
     api_secret: str | None = None
     manners: Manners = STANDARD
     may_withdraw: bool = False
+    keys: int = 1
     with_faults: bool = False
 
 
 class Sandbox:
     """A running sandbox: `start` opens its doors, `run` keeps its market alive, `stop` closes it."""
 
-    def __init__(self, desk: Desk, crowd: Crowd, api_key: ApiKey, clock: Clock, *, with_faults: bool) -> None:
+    def __init__(
+        self, desk: Desk, crowd: Crowd, api_keys: Sequence[ApiKey], clock: Clock, *, with_faults: bool
+    ) -> None:
         self._clock = clock
         self._desk = desk
         self._crowd = crowd
-        self._api_key = api_key
+        self._api_keys = api_keys
         self._rest = RestApi(desk)
         self._box = FaultBox() if with_faults else None
         self._connections = Connections(desk, clock, self._box, lambda: secrets.randbits(64))
@@ -88,8 +92,8 @@ class Sandbox:
     @classmethod
     async def start(cls, config: SandboxConfig, clock: Clock) -> Sandbox:
         """Make the exchange, its crowd and its account, and listen. Raises BadConfiguration if that cannot be."""
-        desk, crowd, api_key = _open_desk(config, clock)
-        sandbox = cls(desk, crowd, api_key, clock, with_faults=config.with_faults)
+        desk, crowd, api_keys = _open_desk(config, clock)
+        sandbox = cls(desk, crowd, api_keys, clock, with_faults=config.with_faults)
         try:
             await sandbox._open("public", config.port)
             await sandbox._open("private", config.port + 1 if config.port else 0)
@@ -101,15 +105,18 @@ class Sandbox:
         return sandbox
 
     def hello(self) -> dict[str, str]:
-        """Where it is, and the key to it."""
+        """Where it is, and the keys to it: `api_key` and `api_secret`, then `api_key_2` and so on."""
         public, private = (self._runners[door].addresses[0][1] for door in ("public", "private"))
         faults = {"faults": f"http://{HOST}:{self._runners['faults'].addresses[0][1]}"} if self._box else {}
+        keys: dict[str, str] = {}
+        for number, key in enumerate(self._api_keys, start=1):
+            suffix = f"_{number}" if number > 1 else ""
+            keys |= {f"api_key{suffix}": key.key, f"api_secret{suffix}": key.secret}
         return faults | {
             "rest": f"http://{HOST}:{public}",
             "ws_public": f"ws://{HOST}:{public}/v2",
             "ws_private": f"ws://{HOST}:{private}/v2",
-            "api_key": self._api_key.key,
-            "api_secret": self._api_key.secret,
+            **keys,
         }
 
     async def run(self) -> None:
@@ -256,7 +263,7 @@ def _pair_in(content_type: str, body: bytes) -> str | None:
         return None
 
 
-def _open_desk(config: SandboxConfig, clock: Clock) -> tuple[Desk, Crowd, ApiKey]:
+def _open_desk(config: SandboxConfig, clock: Clock) -> tuple[Desk, Crowd, Sequence[ApiKey]]:
     now_ns, rules = clock.wall_ns(), pair_rules()
     exchange = Exchange(rules, seed=config.seed, open_orders_max=config.manners.tier.open_orders_max)
     histories = {pair.name: recorded_hours(pair) for pair in rules}
@@ -265,19 +272,24 @@ def _open_desk(config: SandboxConfig, clock: Clock) -> tuple[Desk, Crowd, ApiKey
             exchange, histories, seed=config.seed, speed=config.speed, start_row=config.start_row, now_ns=now_ns
         )
         exchange.open_account(ACCOUNT, config.balances, now_ns)
-        api_key = ApiKey(
-            config.api_key or base64.b64encode(secrets.token_bytes(42)).decode(),
-            config.api_secret or base64.b64encode(secrets.token_bytes(64)).decode(),
-            ACCOUNT,
-            permissions=(*TRADING_PERMISSIONS, "withdraw-funds") if config.may_withdraw else TRADING_PERMISSIONS,
-        )
+        api_keys = [_api_key(config)]
+        api_keys += [_api_key(replace(config, api_key=None, api_secret=None)) for _ in range(1, config.keys)]
     except ValueError as error:
         raise BadConfiguration(f"no sandbox can be made: {error}", "correct the setting that it names") from error
     board = MarketBoard(crowd.candles, exchange.pairs, now_ns)
     for event in exchange.drain():
         if isinstance(event, LevelChanged):  # the trades till now are in the candles already
             board.change_level(event)
-    return Desk(exchange, crowd, board, KeyRing(api_key, _new_token), clock, manners=config.manners), crowd, api_key
+    return Desk(exchange, crowd, board, KeyRing(api_keys, _new_token), clock, manners=config.manners), crowd, api_keys
+
+
+def _api_key(config: SandboxConfig) -> ApiKey:
+    return ApiKey(
+        config.api_key or base64.b64encode(secrets.token_bytes(42)).decode(),
+        config.api_secret or base64.b64encode(secrets.token_bytes(64)).decode(),
+        ACCOUNT,
+        permissions=(*TRADING_PERMISSIONS, "withdraw-funds") if config.may_withdraw else TRADING_PERMISSIONS,
+    )
 
 
 def _new_token() -> str:

@@ -337,13 +337,13 @@ def test_an_order_goes_from_open_to_filled_and_its_money_adds_up(client: Client)
     client.pass_s(2)
     client.sell_to_bids("59000.0", "3")
     assert client.private("OpenOrders") == {"open": {}}
-    closed = client.private("ClosedOrders", trades="true")
+    closed = client.private("ClosedOrders", trades="True")
     assert closed["count"] == 1
     row = closed["closed"][txid]
     assert (row["status"], row["vol_exec"], row["cost"], row["fee"]) == ("closed", "0.01000000", "590.00000", "1.47500")
     assert (row["price"], row["closetm"]) == ("59000.00000", D(START_S + 2))
 
-    trades = client.private("TradesHistory", ledgers="true")
+    trades = client.private("TradesHistory", ledgers="True")
     ((exec_id, trade),) = trades["trades"].items()
     assert row["trades"] == [exec_id]
     assert (trade["ordertxid"], trade["pair"], trade["maker"], trade["leverage"]) == (txid, "XXBTZUSD", True, "0")
@@ -428,6 +428,7 @@ def test_orders_are_refused_in_krakens_words(client: Client, changed: dict[str, 
     "changed",
     [
         {"leverage": "none", "reduce_only": "false", "starttm": "0", "expiretm": "0"},
+        {"reduce_only": "False", "validate": "False"},  # as Python clients write it
         {"deadline": "2026-09-21T14:14:20Z"},
         {"deadline": "2026-09-21T14:13:22Z"},
         {"deadline": "2026-09-21T16:13:25.123456789+02:00"},
@@ -642,7 +643,7 @@ def test_closed_orders_come_fifty_at_a_time_newest_first(client: Client) -> None
     assert first["count"] == second["count"] == 60
     assert list(first["closed"]) == placed[::-1][:50]
     assert list(second["closed"]) == placed[::-1][50:]
-    assert "count" not in client.private("ClosedOrders", without_count="true")
+    assert "count" not in client.private("ClosedOrders", without_count="1")
     assert client.refusal("ClosedOrders", ofs="-1") == "EGeneral:Invalid arguments:ofs"
 
 

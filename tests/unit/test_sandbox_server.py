@@ -173,6 +173,20 @@ async def test_the_living_book_can_be_followed_and_is_the_exchanges() -> None:
     assert frames > 20
 
 
+async def test_each_program_can_have_a_key_of_its_own_on_the_one_account() -> None:
+    sandbox = await Sandbox.start(SandboxConfig(BALANCES, keys=3), RealClock())
+    try:
+        hello = sandbox.hello()
+        assert {name for name in hello if name.startswith("api_key")} == {"api_key", "api_key_2", "api_key_3"}
+        third = hello | {"api_key": hello["api_key_3"], "api_secret": hello["api_secret_3"]}
+        async with aiohttp.ClientSession() as http:
+            answers = [await Client(http, keys).private("Balance") for keys in (hello, third)]  # the same nonce twice
+        assert answers[0] == answers[1]
+        assert answers[0]["error"] == []
+    finally:
+        await sandbox.stop()
+
+
 async def test_heartbeats_come_every_second(client: Client) -> None:
     wire = await client.connect("public")
     await ask(wire, "subscribe", channel="instrument", snapshot=False)
