@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
 
 from aether.domain.inputs import Level
 from aether.kraken.strict_json import Unreadable
@@ -15,37 +14,38 @@ TOP_LEVELS = 10  # the checksum is taken over so many of each side (Kraken docs,
 class BookSide:
     """Keys are ticks times `sign` (-1 bids, 1 asks), so that both sides ascend.
 
-    Of the best ten the checksum's text is kept beside the numbers: a change costs one level's text, not ten.
+    `top` are the best ten, and `top_texts` what the checksum is taken over: of each, price and quantity without point
+    or leading zeros. A change makes one level's text anew, not ten. Both lists live as long as the side.
     """
 
-    __slots__ = ("_depth", "_keys", "_lots", "_sign", "_texts", "top")
+    __slots__ = ("_depth", "_keys", "_lots", "_sign", "top", "top_texts")
 
     def __init__(self, sign: int, depth: int) -> None:
         self._sign = sign
         self._depth = depth
         self._keys = array("q")
         self._lots = array("q")
-        self._texts: list[bytes] = []
+        self.top_texts: list[bytes] = []
         self.top: list[Level] = []
 
     def clear(self) -> None:
         """Forget all levels."""
         self._keys, self._lots = array("q"), array("q")
-        self._texts.clear()
+        self.top_texts.clear()
         self.top.clear()
 
-    def take(self, digits: Iterable[bytes]) -> bool:
+    def take(self, digits: bytes) -> bool:
         """Set levels in message order, then cut to the depth. True where one of the best ten changed.
 
         Args:
-            digits: price, quantity, price, quantity, each in its pair's full decimals and without its point, within 64
-                bits. Quantity zero takes a level away; taking away an unknown one is no error.
+            digits: price, quantity, price, quantity, commas between them, each in its pair's full decimals and without
+                its point, within 64 bits. Quantity zero takes a level away; taking away an unknown one is no error.
 
         Raises Unreadable for a price of zero: then the side is no longer sound.
         """
-        keys, all_lots, texts, top, sign = self._keys, self._lots, self._texts, self.top, self._sign
+        keys, all_lots, texts, top, sign = self._keys, self._lots, self.top_texts, self.top, self._sign
         is_top_changed = False
-        tokens = iter(digits)
+        tokens = iter(digits.split(b","))
         for price in tokens:  # one flat loop: a call for each level would cost as much as the level
             qty = next(tokens)
             ticks, lots = int(price), int(qty)
@@ -82,10 +82,5 @@ class BookSide:
 
     def _let_in_the_tenth(self) -> None:
         ticks, lots = self._keys[TOP_LEVELS - 1] * self._sign, self._lots[TOP_LEVELS - 1]
-        self._texts.append(b"%d%d" % (ticks, lots))
+        self.top_texts.append(b"%d%d" % (ticks, lots))
         self.top.append((ticks, lots))
-
-    @property
-    def top_text(self) -> bytes:
-        """Text of the best ten that the checksum is taken over: price and quantity without point and leading zeros."""
-        return b"".join(self._texts)

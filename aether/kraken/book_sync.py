@@ -15,7 +15,7 @@ from zlib import crc32
 from aether.domain.inputs import BookChanged
 from aether.domain.values import MONEY, Symbol
 from aether.kraken.book_side import BookSide
-from aether.kraken.book_text import digits_of, plain_update
+from aether.kraken.book_text import NOT_DIGITS, plain_update
 from aether.kraken.messages import CHECKSUM_MAX, BookMessage, LevelToken
 from aether.kraken.strict_json import INT64_MAX, Unreadable, not_negative
 
@@ -103,7 +103,7 @@ class BookSync:
         checksum = int(told)
         if checksum > CHECKSUM_MAX:
             return None
-        return self._take(digits_of(bids) if bids else (), digits_of(asks) if asks else (), checksum)
+        return self._take(bids.translate(None, NOT_DIGITS), asks.translate(None, NOT_DIGITS), checksum)
 
     def top(self) -> BookChanged:
         """Picture of the best ten levels of each side, best first; the same one until they change."""
@@ -112,34 +112,32 @@ class BookSync:
             self._picture = BookChanged(self.symbol, bids, asks, self.price_decimals, self.qty_decimals)
         return self._picture
 
-    def _take(self, bids: Sequence[bytes], asks: Sequence[bytes], checksum: int) -> BookChanged | BookBroken:
+    def _take(self, bids: bytes, asks: bytes, checksum: int) -> BookChanged | BookBroken:
+        best_bids, best_asks, is_changed = self._bids.top, self._asks.top, False
         try:
-            is_changed = bool(bids) and self._bids.take(bids)
+            if bids and self._bids.take(bids):
+                is_changed = True
             if asks and self._asks.take(asks):
-                self._asks_checksum = crc32(self._asks.top_text)
+                self._asks_checksum = crc32(b"".join(self._asks.top_texts))
                 is_changed = True
         except Unreadable as error:
             return self._broken("unreadable", str(error))
         if is_changed:
-            self._checksum = crc32(self._bids.top_text, self._asks_checksum)
+            self._checksum = crc32(b"".join(self._bids.top_texts), self._asks_checksum)
             self._picture = None
         if self._checksum != checksum:
             return self._broken("checksum", f"checksum {self._checksum}, Kraken says {checksum}")
-        if is_changed and self._is_crossed():
+        if is_changed and best_bids and best_asks and best_bids[0][0] >= best_asks[0][0]:
             return self._broken("crossed", "best bid is not below best ask")
-        return self.top()
+        return self._picture or self.top()
 
-    def _digits(self, levels: Sequence[LevelToken]) -> list[bytes]:
+    def _digits(self, levels: Sequence[LevelToken]) -> bytes:
         """Price, quantity, price, quantity of decoded levels, each in its full decimals and without point."""
         digits = []
         for level in levels:
             digits.append(_digits(bytes(level.price), self.price_decimals))
             digits.append(_digits(bytes(level.qty), self.qty_decimals))
-        return digits
-
-    def _is_crossed(self) -> bool:
-        bids, asks = self._bids.top, self._asks.top
-        return bool(bids and asks) and bids[0][0] >= asks[0][0]
+        return b",".join(digits)
 
     def _broken(self, kind: Literal["checksum", "crossed", "unreadable"], why: str) -> BookBroken:
         self.drop()

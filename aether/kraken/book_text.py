@@ -17,7 +17,7 @@ from aether.domain.values import Symbol
 HEAD_END = b'","bids":['
 _PLAIN_DIGITS_MAX = 18  # as many digits surely fit 64 bits
 _LEVELS_MAX = 2_000  # of one side in one message: twice the deepest subscription there is
-_NOT_DIGITS = b'{"price":.qty}'  # all that a level holds besides digits and the comma before the quantity
+NOT_DIGITS = b'{"price":.qty}'  # all that a matched side holds besides digits and commas
 
 
 def update_head(symbol: Symbol) -> bytes:
@@ -32,11 +32,6 @@ def plain_update(price_decimals: int, qty_decimals: int) -> Callable[[bytes], re
     side = rb"((?:%s(?:,%s){0,%d}+)?+)" % (level, level, _LEVELS_MAX - 1)
     tail = rb'"checksum":(0|[1-9][0-9]{0,9}+),"timestamp":"[-0-9T:.Z]{0,40}+"\}\]\}'
     return re.compile(rb'%s\],"asks":\[%s\],%s' % (side, side, tail)).fullmatch
-
-
-def digits_of(side: bytes) -> list[bytes]:
-    """Digits of a matched side without their points: price, quantity, price, quantity, in message order."""
-    return side.translate(None, _NOT_DIGITS).split(b",")
 
 
 def _number(decimals: int) -> bytes:

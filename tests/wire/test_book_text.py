@@ -13,7 +13,7 @@ from aether.domain.inputs import BookChanged
 from aether.domain.spot_gate import recall
 from aether.kraken.book_side import BookSide
 from aether.kraken.book_sync import BookBroken, BookSync
-from aether.kraken.book_text import HEAD_END, digits_of, plain_update, update_head
+from aether.kraken.book_text import HEAD_END, NOT_DIGITS, plain_update, update_head
 from aether.kraken.messages import BooksRead, Message
 from aether.kraken.wire import Reader
 
@@ -162,7 +162,7 @@ def test_prices_of_any_number_of_decimals_are_plain(decimals: int) -> None:
     )
 
     assert matched is not None
-    assert [int(digits) for digits in digits_of(matched[1])] == [1, 7]
+    assert [int(digits) for digits in matched[1].translate(None, NOT_DIGITS).split(b",")] == [1, 7]
 
 
 def test_a_price_of_more_decimals_than_fit_is_never_plain() -> None:
@@ -174,11 +174,11 @@ def test_a_price_of_more_decimals_than_fit_is_never_plain() -> None:
 
 def test_the_tenth_level_enters_whenever_one_of_the_best_ten_leaves() -> None:
     side = BookSide(-1, 25)
-    side.take([b"%d" % number for ticks in range(20, 0, -1) for number in (ticks, 5)])
+    side.take(b",".join(b"%d,5" % ticks for ticks in range(20, 0, -1)))
 
-    is_changed = side.take([b"20", b"0", b"19", b"0", b"9", b"7"])
+    is_changed = side.take(b"20,0,19,0,9,7")
 
     assert is_changed
     assert [ticks for ticks, _ in side.top] == list(range(18, 8, -1))
     assert side.top[-1] == (9, 7)
-    assert side.top_text == b"".join(b"%d%d" % level for level in side.top)
+    assert side.top_texts == [b"%d%d" % level for level in side.top]
