@@ -22,7 +22,7 @@ from aether.domain.values import NANOS_PER_S
 from aether.kraken.endpoints import Endpoint
 from aether.kraken.key_standing import LOCKOUT_S, KeyStanding
 from aether.kraken.order_fields import Json
-from aether.kraken.rate_limit import MARGIN, Counter, Silence, TierLimits
+from aether.kraken.rate_limit import MARGIN, MILLI, Counter, Silence, TierLimits
 from aether.kraken.refusals import RefusalClass, classify, is_bad_nonce, is_lockout, throttled_until_s
 from aether.kraken.signing import Credentials, NonceKeeper, form
 from aether.kraken.strict_json import Unreadable, check, decode, printable
@@ -31,6 +31,9 @@ from aether.ports import Clock, VenueCounters
 USER_AGENT = f"aether/{version('aether')}"
 BODY_BYTES_MAX = 16 << 20
 EDGE_REFUSED_S = 60  # after HTTP 403 or 429 from the edge
+# Public calls are limited by address; by how much is not published. Kraken's guide to historical data asks for a second
+# between two calls of the dearer kind, and other clients keep to it: so do we, after a first few.
+PUBLIC_BURST = 10
 _EDGE_REFUSALS = frozenset({403, 429})
 
 
@@ -104,6 +107,8 @@ class RestClient:
         self._counter = Counter(limits.rest_max, limits.rest_decay_milli_per_s)
         self._turn = asyncio.Lock()
         self._limit = Silence(clock)
+        self._public_counter = Counter(PUBLIC_BURST, MILLI)
+        self._public_limit = Silence(clock)
         self._edge = Silence(clock)
         self._counters = counters
         self.standing = KeyStanding(clock)
@@ -129,6 +134,8 @@ class RestClient:
             if endpoint.value.is_private:
                 return await self._call_privately(endpoint, sent)
             self._edge.check()
+            self._public_limit.check()
+            await _wait_for(self._public_counter, 1, self._clock.monotonic_ns())
             return await self._exchange(endpoint, f"{endpoint.path}?{urlencode(sent)}" if sent else endpoint.path)
         except _NoAnswer as error:
             raise _what_it_proves(endpoint, error) from error
@@ -172,12 +179,9 @@ class RestClient:
         return await self._exchange(endpoint, endpoint.path, body, headers)
 
     async def _wait_for_counter(self, points: int) -> None:
-        """Points are taken first, so that several who wait do so one behind the other; no points, no wait."""
+        """No points, no wait."""
         if points:
-            now_ns = self._clock.monotonic_ns()
-            wait_ns = self._counter.wait_ns(points + MARGIN, now_ns)
-            self._counter.charge(points, now_ns)
-            await asyncio.sleep(wait_ns / NANOS_PER_S)
+            await _wait_for(self._counter, points, self._clock.monotonic_ns())
 
     async def _exchange(
         self, endpoint: Endpoint, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -246,21 +250,20 @@ class RestClient:
             case RefusalClass.UNKNOWN:
                 return _NoAnswer(text, was_sent=True)
             case RefusalClass.RATE_LIMITED:
-                wait_s = self._rate_limit_wait_s(text)
-                if is_private:
-                    self._limit.keep(text, wait_s)
+                wait_s = self._rate_limit_wait_s(text, self._counter if is_private else self._public_counter)
+                (self._limit if is_private else self._public_limit).keep(text, wait_s)
                 return _ToldToWait(text, "rate_limit", wait_s)
             case RefusalClass.FATAL if is_lockout(text):
                 return _ToldToWait(text, "lockout", LOCKOUT_S)
             case _:
                 return VenueRefused(refusal.code, text)
 
-    def _rate_limit_wait_s(self, text: str) -> float:
+    def _rate_limit_wait_s(self, text: str, counter: Counter) -> float:
         now_ns = self._clock.monotonic_ns()
-        self._counter.fill(now_ns)
+        counter.fill(now_ns)
         until_s = throttled_until_s(text)
         throttled_s = 0.0 if until_s is None else max(0.0, until_s - self._clock.wall_ns() / NANOS_PER_S)
-        return max(throttled_s, self._counter.wait_ns(1, now_ns) / NANOS_PER_S)
+        return max(throttled_s, counter.wait_ns(1, now_ns) / NANOS_PER_S)
 
 
 def _written(endpoint: Endpoint, fields: Mapping[str, Json]) -> tuple[bytes, str]:
@@ -268,6 +271,13 @@ def _written(endpoint: Endpoint, fields: Mapping[str, Json]) -> tuple[bytes, str
     if endpoint.value.is_json:
         return msgspec.json.encode(fields), "application/json"
     return form(fields), "application/x-www-form-urlencoded"
+
+
+async def _wait_for(counter: Counter, points: int, now_ns: int) -> None:
+    """Points are taken first, so that several who wait do so one behind the other."""
+    wait_ns = counter.wait_ns(points + MARGIN, now_ns)
+    counter.charge(points, now_ns)
+    await asyncio.sleep(wait_ns / NANOS_PER_S)
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

@@ -13,9 +13,10 @@ import pytest
 from aiohttp import web
 
 from aether.domain.errors import InvariantBroken, OutcomeUnknown, VenueRefused, VenueUnavailable
+from aether.domain.values import NANOS_PER_S, UtcNanos
 from aether.kraken.endpoints import Endpoint
-from aether.kraken.rate_limit import Tier, TierLimits
-from aether.kraken.rest import BODY_BYTES_MAX, KeyInUse, RestClient
+from aether.kraken.rate_limit import MARGIN, Tier, TierLimits
+from aether.kraken.rest import BODY_BYTES_MAX, PUBLIC_BURST, KeyInUse, RestClient
 from aether.kraken.signing import Credentials, NonceKeeper
 from aether.kraken.strict_json import check
 
@@ -434,3 +435,40 @@ async def test_c11_a05_a_page_of_the_edge_after_an_act_proves_nothing(
     with pytest.raises(OutcomeUnknown):
         await rest.call(endpoint, {})
     assert len(toy.calls) == 1
+
+
+@pytest.mark.parametrize("text", ["EGeneral:Too many requests", "EService: Throttled: 1790000600"])
+async def test_c06_a_limit_on_public_calls_silences_those_and_leaves_private_ones(
+    text: str, toy: Any, rest: RestClient
+) -> None:
+    toy.answers("AssetPairs", text)
+    with pytest.raises(VenueUnavailable, match=r"Too many|Throttled") as first:
+        await rest.call(Endpoint.ASSET_PAIRS)
+    with pytest.raises(VenueUnavailable, match="keeping silent"):
+        await rest.call(Endpoint.ASSETS)
+    toy.answers("BalanceEx", {"ZUSD": {"balance": "1"}})
+    await rest.call(Endpoint.BALANCES)
+
+    assert first.value.retry_after_s > 0
+    assert [name for name, _, _ in toy.calls] == ["AssetPairs", "BalanceEx"]
+
+
+class StillClock:
+    """A clock that stands: nothing decays."""
+
+    def wall_ns(self) -> UtcNanos:
+        return UtcNanos(1_790_000_000 * NANOS_PER_S)
+
+    def monotonic_ns(self) -> int:
+        return 0
+
+
+async def test_c04_after_a_first_few_public_calls_wait_for_one_another(
+    toy: Any, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    client = a_client(toy.base_url, session, StillClock(), tmp_path)
+    toy.answers("Assets", {"ZUSD": {"altname": "USD"}})
+    for _ in range(PUBLIC_BURST - MARGIN):
+        await client.call(Endpoint.ASSETS)
+
+    assert client._public_counter.wait_ns(1 + MARGIN, 0) == NANOS_PER_S
