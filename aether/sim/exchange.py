@@ -27,7 +27,6 @@ from aether.sim.account import Account, WorkingOrder
 from aether.sim.admission import check_deadline
 from aether.sim.amending import amended, check_amend_status, original
 from aether.sim.clearing import Clearing
-from aether.sim.fees import KRAKEN_FEES, FeeSchedule
 from aether.sim.intake import OPEN_ORDERS_MAX, Intake
 from aether.sim.matching import RULES_CHANGED, USER_REQUEST, Matcher, Taking
 from aether.sim.order_book import CROWD
@@ -84,22 +83,14 @@ class Exchange:
     latest, so that the exchange's own stamps never go backwards. Timers due by then act first.
     """
 
-    def __init__(
-        self,
-        pairs: Iterable[PairRules],
-        *,
-        seed: int,
-        fee_schedule: FeeSchedule = KRAKEN_FEES,
-        open_orders_max: int = OPEN_ORDERS_MAX,
-    ) -> None:
+    def __init__(self, pairs: Iterable[PairRules], *, seed: int, open_orders_max: int = OPEN_ORDERS_MAX) -> None:
         """`seed` draws the ids of orders, executions and ledger rows; `open_orders_max` is per account and pair."""
-        self.fee_schedule = fee_schedule
         self._clearing = Clearing(seed)
         self._matcher = Matcher(self._clearing)
         self._timetable = Timetable()
         self._late: list[WorkingOrder] = []  # their start came while their market was shut
         self._markets = {rules.name: PairMarket(rules, self._clearing.events.append) for rules in pairs}
-        self._intake = Intake(self._clearing, self._markets, fee_schedule, open_orders_max)
+        self._intake = Intake(self._clearing, self._markets, open_orders_max)
         self._accounts: dict[str, Account] = {}
         self._dead_men: dict[str, int] = {}
         self._system_status = "online"
@@ -125,8 +116,7 @@ class Exchange:
 
     def fee_rates(self, account: str, pair: str) -> tuple[Decimal, Decimal]:
         """`(taker_percent, maker_percent)` by this account's USD volume of the last 30 days."""
-        assert pair in self._markets, f"no pair {pair!r}"
-        return self.fee_schedule.rates(self.volume_30d(account))
+        return self._markets[pair].rules.fees.rates(self.volume_30d(account))
 
     def volume_30d(self, account: str) -> Decimal:
         """USD traded by this account in the last 30 days."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_DOWN, ROUND_UP, Decimal
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_UP, Decimal
 
 from aether.domain.values import MONEY, NANOS_PER_S
 
@@ -40,6 +41,23 @@ class FeeSchedule:
         return tier.taker_percent, tier.maker_percent
 
 
+def schedule_of(fees: Sequence[Sequence[int | Decimal]], fees_maker: Sequence[Sequence[int | Decimal]]) -> FeeSchedule:
+    """The schedule of a pair by the two arrays of its `AssetPairs` row; the usual one where they are empty.
+
+    Kraken has three groups: most pairs, those whose makers pay 0.02 % less, and pegged coins (AssetPairs of
+    2026-01-12); since 2026-09 the arrays are empty on every pair.
+    """
+    if not fees or not fees_maker:
+        return KRAKEN_FEES
+    volumes = sorted({Decimal(volume) for volume, _ in (*fees, *fees_maker)})
+    return FeeSchedule(tuple(FeeTier(volume, _rate(fees, volume), _rate(fees_maker, volume)) for volume in volumes))
+
+
+def _rate(rows: Sequence[Sequence[int | Decimal]], volume_usd: Decimal) -> Decimal:
+    """The percent of the last row that so much volume has reached."""
+    return [Decimal(percent) for volume, percent in rows if volume_usd >= volume][-1]
+
+
 def _schedule(*rows: tuple[str, str, str]) -> FeeSchedule:
     return FeeSchedule(tuple(FeeTier(Decimal(volume), Decimal(taker), Decimal(maker)) for volume, taker, maker in rows))
 
@@ -67,9 +85,9 @@ def cost_of(price: Decimal, qty: Decimal, decimals: int) -> Decimal:
 
 
 def fee_of(cost: Decimal, percent: Decimal, decimals: int) -> Decimal:
-    """The fee of a cost, rounded up."""
+    """The fee of a cost, rounded up; a rebate, which is a fee below zero, is rounded towards less of it."""
     exact = MONEY.divide(MONEY.multiply(cost, percent), _HUNDRED)
-    return exact.quantize(Decimal(1).scaleb(-decimals), ROUND_UP, MONEY)
+    return exact.quantize(Decimal(1).scaleb(-decimals), ROUND_CEILING, MONEY)
 
 
 def most_of(price: Decimal, qty: Decimal, percent: Decimal, decimals: int) -> Decimal:

@@ -8,7 +8,6 @@ from decimal import Decimal
 from aether.sim.account import Account, WorkingOrder
 from aether.sim.admission import Admitted, admit, check_status
 from aether.sim.clearing import Clearing, check_funds
-from aether.sim.fees import FeeSchedule
 from aether.sim.pair_market import PairMarket
 from aether.sim.records import LIMIT_KINDS, TRAILING_KINDS, ExchangeRefusal, NewOrder, Order, Trigger
 
@@ -21,14 +20,11 @@ _ZERO = Decimal(0)
 class Intake:
     """Lets orders in. It changes nothing: what it returns is not yet the account's."""
 
-    __slots__ = ("_clearing", "_fee_schedule", "_markets", "_open_orders_max")
+    __slots__ = ("_clearing", "_markets", "_open_orders_max")
 
-    def __init__(
-        self, clearing: Clearing, markets: Mapping[str, PairMarket], fee_schedule: FeeSchedule, open_orders_max: int
-    ) -> None:
+    def __init__(self, clearing: Clearing, markets: Mapping[str, PairMarket], open_orders_max: int) -> None:
         self._clearing = clearing
         self._markets = markets
-        self._fee_schedule = fee_schedule
         self._open_orders_max = open_orders_max
 
     def check_alone(self, new: NewOrder, system_status: str) -> tuple[PairMarket, Admitted]:
@@ -84,7 +80,7 @@ class Intake:
             cash_qty=new.cash_qty,
             fee_in_base=new.fee_in_base,
         )
-        taker_percent, maker_percent = self._fee_schedule.rates(owner.volume_30d(self._clearing.now_ns))
+        taker_percent, maker_percent = market.rules.fees.rates(owner.volume_30d(self._clearing.now_ns))
         asset = market.rules.quote if new.side == "buy" else market.rules.base
         working = WorkingOrder(owner, order, admitted.limit_ticks, admitted.lots, taker_percent, maker_percent, asset)
         working.display_lots, working.trigger_ticks = admitted.display_lots, admitted.trigger_ticks

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from aether.domain.spot_gate import v2_asset_name, v2_pair_name
+from aether.sim.fees import schedule_of
 from aether.sim.records import PairRules
 
 HOUR_S = 3600
@@ -83,4 +84,5 @@ def _rules(key: str, row: dict[str, Any]) -> PairRules:
         status=row["status"],
         quote=quote,
         quote_id=row["quote"],
+        fees=schedule_of(row["fees"], row["fees_maker"]),
     )

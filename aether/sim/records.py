@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias, get_args
 
+from aether.sim.fees import KRAKEN_FEES, FeeSchedule
+
 OrderSide: TypeAlias = Literal["buy", "sell"]
 BookSide: TypeAlias = Literal["bid", "ask"]
 TakerKind: TypeAlias = Literal["limit", "market"]
@@ -67,7 +69,7 @@ class PairRules:
     """One pair as Kraken's `AssetPairs` describes it.
 
     `name` is the v2 name (`BTC/USD`), `key` the canonical id (`XXBTZUSD`), `base` the v2 asset name (`BTC`), `base_id`
-    the asset id (`XXBT`). `qty_min` in coins, `cost_min` in dollars.
+    the asset id (`XXBT`). `qty_min` in coins, `cost_min` in dollars. `fees` are the rates by an account's volume.
     """
 
     name: str
@@ -84,6 +86,7 @@ class PairRules:
     status: str
     quote: str = "USD"
     quote_id: str = "ZUSD"
+    fees: FeeSchedule = KRAKEN_FEES
 
 
 @dataclass(frozen=True, slots=True)

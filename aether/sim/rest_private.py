@@ -143,11 +143,10 @@ def trade_volume(desk: Desk, account: str, form: Form) -> object:
         "domain_assets_on_platform": digits(ZERO, 4),
     }
     if form.get("pair"):
-        schedule = desk.exchange.fee_schedule
         asked = [(text, find_pair(desk, text)) for text in form["pair"].split(",")]
-        keys = [answer_key(rules, text, form) for text, rules in asked]
-        result["fees"] = {key: _fee_row(schedule, volume, lambda tier: tier.taker_percent) for key in keys}
-        result["fees_maker"] = {key: _fee_row(schedule, volume, lambda tier: tier.maker_percent) for key in keys}
+        by_key = [(answer_key(rules, text, form), rules.fees) for text, rules in asked]
+        result["fees"] = {key: _fee_row(fees, volume, lambda tier: tier.taker_percent) for key, fees in by_key}
+        result["fees_maker"] = {key: _fee_row(fees, volume, lambda tier: tier.maker_percent) for key, fees in by_key}
     return result
 
 

@@ -5,10 +5,13 @@ Hostile values are refused by name; nothing but `ExchangeRefusal` ever leaves th
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from decimal import Decimal
+from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -26,16 +29,18 @@ from aether.sim.records import (
     SYSTEM_STATUSES,
     TRAILING_KINDS,
     TRIGGERED_KINDS,
+    BookSide,
     NewTrigger,
     OrderSide,
 )
 
 ACCOUNTS = ("ann", "bob")
-OPENING = {"USD": Decimal(30_000), "COIN": Decimal(300)}
+OPENING = {"USD": Decimal(4_000), "COIN": Decimal(40)}
 RULES = PairRules(
     "COIN/USD", "COINUSD", "COINUSD", "COIN/USD", "COIN", "COIN", 1, 3, 2, Decimal("0.005"), Decimal("0.5"), "online"
 )
 PAIR = RULES.name
+STORMS = 20 if os.environ.get("TEST_PROFILE") == "ci" else 3
 S = 1_000_000_000
 
 # Where an order may go from each exec_type that was told of it (Kraken docs, order lifecycle).
@@ -49,36 +54,50 @@ AFTER = {
 
 accounts = st.sampled_from(ACCOUNTS)
 sides: st.SearchStrategy[OrderSide] = st.sampled_from(("buy", "sell"))
-prices = st.integers(950, 1050).map(lambda ticks: Decimal(ticks).scaleb(-1))
-quantities = st.integers(5, 9000).map(lambda lots: Decimal(lots).scaleb(-3))
-offsets = st.integers(-60, 60).map(lambda tenths: Decimal(tenths).scaleb(-1))
+randoms = st.randoms(use_true_random=False)
 
 
-@st.composite
-def new_orders(draw: st.DrawFn, now_ns: int) -> NewOrder:
+def drawn_order(random: Random, now_ns: int) -> NewOrder:
     """Orders of every type; most are sound, some are not."""
-    kind, side, qty = draw(st.sampled_from(KINDS)), draw(sides), draw(quantities)
-    more: dict[str, Any] = {"self_trade": draw(st.sampled_from(SELF_TRADES))}
+    kind, side = random.choice(KINDS), drawn_side(random)
+    qty = drawn_qty(random)
+    more: dict[str, Any] = {"self_trade": random.choice(SELF_TRADES)}
     if kind in TRIGGERED_KINDS:
-        price_type = draw(st.sampled_from(PRICE_TYPES))
-        offset = abs(draw(offsets)) if kind in TRAILING_KINDS else draw(offsets)
-        more["trigger"] = NewTrigger(draw(prices) if price_type == "static" else offset, price_type)
+        price_type = random.choice(PRICE_TYPES[1:] if kind in TRAILING_KINDS else PRICE_TYPES)
+        offset = drawn_offset(random)
+        price = abs(offset) if kind in TRAILING_KINDS else offset
+        more["trigger"] = NewTrigger(drawn_price(random) if price_type == "static" else price, price_type)
     if kind in LIMIT_KINDS:
-        price_type = draw(st.sampled_from(PRICE_TYPES))
+        price_type = random.choice(PRICE_TYPES)
         more["limit_price_type"] = price_type
-        more["limit_price"] = draw(prices) if price_type == "static" else draw(offsets)
+        more["limit_price"] = drawn_price(random) if price_type == "static" else drawn_offset(random)
     if kind == "iceberg":
-        more["display_qty"] = (qty / draw(st.integers(1, 16))).quantize(Decimal("0.001"))
-    more["time_in_force"] = draw(st.sampled_from(("gtc", "gtc", "gtc", *LIFETIMES)))
+        more["display_qty"] = (qty / random.randint(1, 16)).quantize(Decimal("0.001"))
+    more["time_in_force"] = random.choice((*["gtc"] * 6, *LIFETIMES))
     if more["time_in_force"] == "gtd":
-        more["expires_ns"] = now_ns + draw(st.integers(4, 40)) * S
-    if draw(st.integers(0, 7)) == 0:
-        more["post_only"] = True
-    if draw(st.integers(0, 5)) == 0:
-        more["starts_ns"] = now_ns + draw(st.integers(1, 20)) * S
-    if kind == "market" and draw(st.booleans()):
-        more["cash_qty"], qty = draw(st.integers(1, 5000).map(Decimal)), Decimal(0)
+        more["expires_ns"] = now_ns + random.randint(4, 40) * S
+    more["post_only"] = random.random() < 0.1
+    if random.random() < 0.1:
+        more["starts_ns"] = now_ns + random.randint(1, 20) * S
+    if kind == "market" and random.random() < 0.5:
+        more["cash_qty"], qty = Decimal(random.randint(1, 900)), Decimal(0)
     return NewOrder(PAIR, side, kind, qty, **more)
+
+
+def drawn_side(random: Random) -> OrderSide:
+    return "buy" if random.random() < 0.5 else "sell"
+
+
+def drawn_price(random: Random) -> Decimal:
+    return Decimal(random.randint(970, 1030)).scaleb(-1)
+
+
+def drawn_qty(random: Random) -> Decimal:
+    return Decimal(random.choice((random.randint(5, 2000), random.randint(5, 9000)))).scaleb(-3)
+
+
+def drawn_offset(random: Random) -> Decimal:
+    return Decimal(random.randint(-40, 40)).scaleb(-1)
 
 
 class Life(RuleBasedStateMachine):
@@ -100,14 +119,15 @@ class Life(RuleBasedStateMachine):
             self.exchange.set_level(PAIR, "ask", Decimal(1010 + step).scaleb(-1), Decimal(2), self.now_ns)
         self.exchange.crowd_trade(PAIR, "buy", Decimal("100.0"), Decimal(1), self.now_ns)
 
-    @rule(account=accounts, data=st.data())
-    def add(self, account: str, data: st.DataObject) -> None:
+    @rule(account=accounts, random=randoms)
+    def add(self, account: str, random: Random) -> None:
         with suppress(ExchangeRefusal):
-            self.exchange.add_order(account, data.draw(new_orders(self.now_ns)), self.now_ns)
+            self.exchange.add_order(account, drawn_order(random, self.now_ns), self.now_ns)
 
-    @rule(account=accounts, data=st.data())
-    def add_batch(self, account: str, data: st.DataObject) -> None:
-        batch = data.draw(st.lists(new_orders(self.now_ns), min_size=2, max_size=4))
+    @rule(account=accounts, random=randoms)
+    def add_batch(self, account: str, random: Random) -> None:
+        batch = [drawn_order(random, self.now_ns) for _ in range(random.randint(2, 4))]
+        self.exchange.advance(self.now_ns)
         before = self.exchange.balances(account), len(self.exchange.open_orders(account))
         try:
             outcomes = self.exchange.add_batch(account, batch, self.now_ns)
@@ -116,29 +136,22 @@ class Life(RuleBasedStateMachine):
         else:
             assert len(outcomes) == len(batch)
 
-    @rule(
-        account=accounts,
-        index=st.integers(0, 20),
-        qty=st.none() | quantities,
-        price=st.none() | prices,
-        trigger=st.none() | prices | offsets,
-        data=st.data(),
-    )
-    def amend(
-        self, account: str, index: int, qty: Decimal | None, data: st.DataObject, **moves: Decimal | None
-    ) -> None:
-        order = self.choose(account, index)
+    @rule(account=accounts, random=randoms)
+    def amend(self, account: str, random: Random) -> None:
+        order = self.choose(account, random)
         if order is None:
             return
         before = self.exchange.balances(account)
+        has_limit, waits = order.limit_price is not None, order.trigger is not None and not order.trigger.is_triggered
+        wild = random.random() < 0.1
         asked = Amend(
             order.order_id,
-            qty,
-            moves["price"],
-            trigger_price=moves["trigger"],
-            trigger_price_type=data.draw(st.sampled_from(PRICE_TYPES)),
-            display_qty=data.draw(st.none() | quantities),
-            post_only=data.draw(st.booleans()),
+            drawn_qty(random) if random.random() < 0.5 else None,
+            drawn_price(random) if (has_limit or wild) and random.random() < 0.5 else None,
+            trigger_price=abs(drawn_offset(random)) if (waits or wild) and random.random() < 0.5 else None,
+            trigger_price_type=random.choice(PRICE_TYPES),
+            display_qty=drawn_qty(random) / 10 if order.display_qty or wild else None,
+            post_only=random.random() < 0.2,
         )
         try:
             self.exchange.amend_order(account, asked, self.now_ns)
@@ -146,29 +159,30 @@ class Life(RuleBasedStateMachine):
             assert self.exchange.balances(account) == before
             assert self.exchange.find_order(account, order_id=order.order_id) == order
 
-    @rule(account=accounts, index=st.integers(0, 20), data=st.data())
-    def edit(self, account: str, index: int, data: st.DataObject) -> None:
-        order = self.choose(account, index)
+    @rule(account=accounts, random=randoms)
+    def edit(self, account: str, random: Random) -> None:
+        order = self.choose(account, random)
         if order is None:
             return
         try:
-            self.exchange.replace_order(account, order.order_id, data.draw(new_orders(self.now_ns)), self.now_ns)
+            self.exchange.replace_order(account, order.order_id, drawn_order(random, self.now_ns), self.now_ns)
         except ExchangeRefusal:
             assert self.exchange.find_order(account, order_id=order.order_id) == order
 
-    @rule(account=accounts, index=st.integers(0, 20))
-    def cancel(self, account: str, index: int) -> None:
-        order = self.choose(account, index)
+    @rule(account=accounts, random=randoms)
+    def cancel(self, account: str, random: Random) -> None:
+        order = self.choose(account, random)
         if order is not None and self.exchange.system_status != "maintenance":
             assert self.exchange.cancel_order(account, order.order_id, self.now_ns).closed_ns is not None
 
-    @rule(side=sides, price=prices, qty=quantities)
-    def crowd_trade(self, side: OrderSide, price: Decimal, qty: Decimal) -> None:
-        self.exchange.crowd_trade(PAIR, side, price, qty, self.now_ns)
+    @rule(random=randoms)
+    def crowd_trade(self, random: Random) -> None:
+        self.exchange.crowd_trade(PAIR, drawn_side(random), drawn_price(random), drawn_qty(random), self.now_ns)
 
-    @rule(side=st.sampled_from(("bid", "ask")), price=prices, qty=quantities)
-    def set_level(self, side: Any, price: Decimal, qty: Decimal) -> None:
-        self.exchange.set_level(PAIR, side, price, qty, self.now_ns)
+    @rule(random=randoms)
+    def set_level(self, random: Random) -> None:
+        side: BookSide = "bid" if random.random() < 0.5 else "ask"
+        self.exchange.set_level(PAIR, side, drawn_price(random), drawn_qty(random), self.now_ns)
 
     @rule(seconds=st.integers(1, 15))
     def pass_time(self, seconds: int) -> None:
@@ -183,10 +197,10 @@ class Life(RuleBasedStateMachine):
     def change_status(self, status: str) -> None:
         self.exchange.set_system_status(status)
 
-    def choose(self, account: str, index: int) -> Order | None:
+    def choose(self, account: str, random: Random) -> Order | None:
         self.exchange.advance(self.now_ns)
         orders = self.exchange.open_orders(account)
-        return orders[index % len(orders)] if orders else None
+        return random.choice(orders) if orders else None
 
     @invariant()
     def balances_are_their_rows_and_never_negative(self) -> None:
@@ -254,9 +268,40 @@ class Life(RuleBasedStateMachine):
             assert (order.status == "filled") == (event.exec_type == "filled")
             assert order.is_open == (event.exec_type not in ("filled", "canceled", "expired"))
 
+    def check(self) -> None:
+        """Every invariant, for those who do not leave that to hypothesis."""
+        self.balances_are_their_rows_and_never_negative()
+        self.what_is_held_is_the_sum_over_open_orders()
+        self.two_sides_of_a_trade_exchange_the_same_money()
+        self.the_book_is_what_its_orders_show_and_never_crossed()
+        self.an_order_only_moves_along_its_life()
+
 
 TestLife = Life.TestCase
 TestLife.settings = settings(stateful_step_count=30)
+
+
+@pytest.mark.parametrize("seed", range(STORMS))
+def test_a_long_storm_of_requests_keeps_every_promise(seed: int) -> None:
+    """Longer than hypothesis goes: full books, many triggers, orders of every age."""
+    random, life = Random(seed), Life()
+    life.open_accounts()
+    for step in range(1000):
+        account = random.choice(ACCOUNTS)
+        acts = (life.add, life.add_batch, life.amend, life.edit, life.cancel)
+        random.choices(acts, weights=(8, 1, 4, 1, 2))[0](account, random)
+        random.choice((life.crowd_trade, life.set_level))(random)
+        if step % 5 == 0:
+            life.pass_time(random.randint(1, 4))
+        if step % 97 == 0:
+            life.change_status(random.choice(SYSTEM_STATUSES))
+        elif step % 97 == 9:
+            life.change_status("online")
+        if step % 301 == 300:
+            life.set_dead_man(account)
+        if step % 10 == 0:
+            life.check()
+    life.check()
 
 
 # --- hostile values ---------------------------------------------------------------------------------------------------

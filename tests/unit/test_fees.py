@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from aether.sim.fees import KRAKEN_FEES, cost_of, fee_of, most_of
+from aether.sim.fees import KRAKEN_FEES, cost_of, fee_of, most_of, schedule_of
 from aether.sim.recorded import asset_pair_rows
 
 D = Decimal
@@ -26,6 +26,21 @@ def test_the_schedule_is_the_one_in_krakens_pair_list() -> None:
         assert [(tier.volume_usd, tier.maker_percent) for tier in KRAKEN_FEES.tiers] == [
             tuple(x) for x in row["fees_maker"]
         ]
+
+
+def test_a_pair_of_the_other_group_pays_its_makers() -> None:
+    schedule = schedule_of([[0, D("0.4")], [10_000_000, D("0.1")]], [[0, D("0.23")], [10_000_000, D("-0.02")]])
+
+    assert schedule.rates(D(0)) == (D("0.4"), D("0.23"))
+    assert schedule.rates(D(10_000_000)) == (D("0.1"), D("-0.02"))
+    assert fee_of(D("1.00001"), D("-0.02"), 5) == D("-0.00020")
+
+
+def test_sides_with_other_tiers_and_empty_arrays() -> None:
+    schedule = schedule_of([[0, D("0.01")], [100_000_000, D("0.001")]], [[0, 0]])
+
+    assert schedule.rates(D(100_000_000)) == (D("0.001"), D(0))
+    assert schedule_of([], []) is KRAKEN_FEES
 
 
 def test_cost_is_rounded_down_and_fee_up() -> None:
