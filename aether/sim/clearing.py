@@ -132,7 +132,7 @@ def check_funds(market: PairMarket, working: WorkingOrder, spare: Decimal = _ZER
     """Raise ExchangeRefusal where the account has not enough free, held for this order, or `spare` for it as it is."""
     needed = hold_of(market, working)
     if is_market_buy(working) and not working.is_waiting:
-        needed = market.most_for(working.lots_left, working.ticks, working.taker_percent)
+        needed = market.most_for(working)
     if needed > MONEY.add(working.owner.free(working.hold_asset), MONEY.add(working.hold, spare)):
         raise ExchangeRefusal("EOrder:Insufficient funds")
 

@@ -30,13 +30,12 @@ class Taking:
 
 
 class Matcher:
-    """Matches by price and time. Accounts' orders that rest in some book stand in `resting` by their id."""
+    """Matches by price and time."""
 
-    __slots__ = ("_clearing", "resting")
+    __slots__ = ("_clearing",)
 
     def __init__(self, clearing: Clearing) -> None:
         self._clearing = clearing
-        self.resting: dict[str, WorkingOrder] = {}
 
     def go_live(self, market: PairMarket, working: WorkingOrder) -> None:
         """An accepted order begins: it is told new, and then waits for its price or trades."""
@@ -57,8 +56,7 @@ class Matcher:
     def enter(self, market: PairMarket, working: WorkingOrder) -> None:
         """Trade as far as the order goes, then rest what is left of it, or cancel it."""
         order = working.order
-        facing = market.book.facing(order.side)
-        if order.time_in_force == "fok" and not self._fills_whole(facing, working):
+        if order.time_in_force == "fok" and not _fills_whole(market, working):
             self._clearing.close(working, "canceled", "Fill or kill")
             return
         taking = Taking(order.side, working.executes_as, working.ticks, working)
@@ -83,7 +81,7 @@ class Matcher:
         facing = market.book.facing(taking.side)
         while lots and facing.crosses(taking.limit_ticks):
             ticks, maker_id, resting = facing.front()
-            maker = self.resting.get(maker_id)
+            maker = market.resting.get(maker_id)
             if maker and taking.working and maker.owner is taking.working.owner:
                 mode = taking.working.order.self_trade
                 if mode != "cancel_newest":
@@ -101,7 +99,7 @@ class Matcher:
                 self._picture_shown(market, maker)
                 self._clearing.fill(market, maker, public, "m")
                 if not maker.lots_left:
-                    del self.resting[maker_id]
+                    del market.resting[maker_id]
                 elif not maker.shown_lots:
                     self._refill(market, facing, maker)
             if taking.working:
@@ -110,12 +108,12 @@ class Matcher:
 
     def rest(self, market: PairMarket, working: WorkingOrder) -> None:
         """Stand at the end of the queue of the order's price, an iceberg with a part of it."""
-        self.resting[working.order_id] = working
+        market.resting[working.order_id] = working
         self._show(market, market.book.resting(working.order.side), working)
 
     def leave(self, market: PairMarket, working: WorkingOrder) -> None:
         """Take an order out of wherever it stands or waits."""
-        if self.resting.pop(working.order_id, None) is not None:
+        if market.resting.pop(working.order_id, None) is not None:
             half = market.book.resting(working.order.side)
             market.reduce(half, working.order_id, working.ticks, working.shown_lots)
             working.shown_lots = 0
@@ -125,7 +123,7 @@ class Matcher:
     def become(self, market: PairMarket, working: WorkingOrder, changed: WorkingOrder) -> None:
         """Let a resting or waiting order be what an amend made of it; where its price moved, it may trade now."""
         keeps_place = changed.ticks == working.ticks and changed.lots_left <= working.lots_left
-        rests = working.order_id in self.resting
+        rests = working.order_id in market.resting
         if rests and not keeps_place:
             self.leave(market, working)
         working.order, working.ticks, working.lots_left = changed.order, changed.ticks, changed.lots_left
@@ -156,13 +154,13 @@ class Matcher:
     def change_grid(self, market: PairMarket, rules: PairRules) -> None:
         """Begin the book anew with other digits; orders that are on the new grid keep their place in the queue."""
         halves = (market.book.bids, market.book.asks)
-        standing = [self.resting[id_] for half in halves for id_, _, _ in half.orders() if id_ in self.resting]
+        standing = [market.resting[id_] for half in halves for id_, _, _ in half.orders() if id_ in market.resting]
         left = [(working, market.price(working.ticks), market.qty(working.lots_left)) for working in standing]
         is_counted_alike = rules.cost_decimals == market.rules.cost_decimals
         market.begin_anew(rules, self._clearing.now_ns)
         for working, price, qty in left:
             ticks, lots, shown = market.ticks(price), market.lots(qty), market.lots(working.order.display_qty or ZERO)
-            del self.resting[working.order_id]
+            del market.resting[working.order_id]
             if is_counted_alike and ticks is not None and lots is not None and shown is not None:
                 working.ticks, working.lots_left, working.display_lots = ticks, lots, shown
                 self.rest(market, working)
@@ -197,20 +195,6 @@ class Matcher:
         working.shown_lots = working.next_shown()
         market.rest(half, working.order_id, working.ticks, working.shown_lots)
         self._picture_shown(market, working)
-
-    def _fills_whole(self, facing: BookHalf, working: WorkingOrder) -> bool:
-        """Whether the book holds all of the order, hidden parts too, before it would meet its own account."""
-        wanted = working.lots_left
-        for order_id, ticks, lots in facing.orders():
-            if wanted <= 0 or not _reaches(working, ticks):
-                break
-            maker = self.resting.get(order_id)
-            if maker and maker.owner is working.owner:
-                if working.order.self_trade != "cancel_oldest":
-                    break
-                continue
-            wanted -= maker.lots_left if maker else lots
-        return wanted <= 0
 
     def _pull(self, market: PairMarket, working: WorkingOrder, ticks: int) -> None:
         """A trailing order follows the best price; what it holds follows its new price."""
@@ -270,3 +254,18 @@ def limit_beside(market: PairMarket, working: WorkingOrder) -> int:
 
 def _reaches(working: WorkingOrder, ticks: int) -> bool:
     return ticks <= working.ticks if working.order.side == "buy" else ticks >= working.ticks
+
+
+def _fills_whole(market: PairMarket, working: WorkingOrder) -> bool:
+    """Whether the book holds all of the order, hidden parts too, before it would meet its own account."""
+    wanted = working.lots_left
+    for order_id, ticks, lots in market.book.facing(working.order.side).orders():
+        if wanted <= 0 or not _reaches(working, ticks):
+            break
+        maker = market.resting.get(order_id)
+        if maker and maker.owner is working.owner:
+            if working.order.self_trade != "cancel_oldest":
+                break
+            continue
+        wanted -= maker.lots_left if maker else lots
+    return wanted <= 0

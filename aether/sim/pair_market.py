@@ -8,6 +8,7 @@ from decimal import Decimal
 from itertools import islice
 
 from aether.domain.values import MONEY
+from aether.sim.account import WorkingOrder
 from aether.sim.fees import most_of
 from aether.sim.order_book import CROWD, BookHalf, OrderBook
 from aether.sim.records import BookSide, Event, LevelChanged, OrderSide, PairRules, PublicTrade, TakerKind
@@ -21,12 +22,13 @@ class PairMarket:
 
     __slots__ = (
         *("_before", "_tell", "bench", "book", "last_ticks"),
-        *("public_trades", "rules", "trade_count", "unheard"),
+        *("public_trades", "resting", "rules", "trade_count", "unheard"),
     )
 
     def __init__(self, rules: PairRules, tell: Callable[[Event], None]) -> None:
         self.rules = rules
         self.book = OrderBook()
+        self.resting: dict[str, WorkingOrder] = {}  # accounts' orders in the book
         self.bench = TriggerBench()
         self.unheard: deque[int] = deque()  # prices of trades that the bench has not heard yet
         self.last_ticks: int | None = None
@@ -129,13 +131,18 @@ class PairMarket:
         """Aggregated levels of one side, best first."""
         return tuple((self.price(ticks), self.qty(lots)) for ticks, lots in islice(half.levels(), depth))
 
-    def most_for(self, lots: int, limit_ticks: int, taker_percent: Decimal) -> Decimal:
-        """The most that buying so many lots from the book as it is can take, cost and fees rounded up."""
-        total = Decimal(0)
-        for _, ticks, resting in self.book.asks.orders():
-            if lots == 0 or ticks > limit_ticks:
+    def most_for(self, working: WorkingOrder) -> Decimal:
+        """The most that an order can take to buy from the book as it is, hidden parts too, cost and fees rounded up."""
+        total, lots, taker_percent = Decimal(0), working.lots_left, working.taker_percent
+        for order_id, ticks, shown in self.book.asks.orders():
+            if lots == 0 or ticks > working.ticks:
                 break
-            part = min(lots, resting)
+            maker = self.resting.get(order_id)
+            if maker and maker.owner is working.owner:
+                if working.order.self_trade != "cancel_oldest":
+                    break
+                continue
+            part = min(lots, maker.lots_left if maker else shown)
             lots -= part
             decimals = self.rules.cost_decimals
             total = MONEY.add(total, most_of(self.price(ticks), self.qty(part), taker_percent, decimals))

@@ -437,3 +437,18 @@ def test_no_account_has_more_open_orders_on_a_pair_than_its_tier_allows() -> Non
         exchange.add_order("ann", limit("buy", "0.1", "100.0"), 2 * S)
     exchange.cancel_order("ann", first.order_id, 3 * S)
     assert exchange.add_order("ann", limit("buy", "0.1", "100.0"), 4 * S).status == "new"
+
+
+@pytest.mark.parametrize("hidden", ["iceberg", "behind its own order"])
+def test_a_market_buy_needs_funds_for_what_it_will_meet_and_not_for_what_is_shown(
+    exchange: Exchange, hidden: str
+) -> None:
+    if hidden == "iceberg":
+        exchange.add_order("bob", iceberg("sell", "1.5", "10000.0", "0.1"), 2 * S)
+    else:
+        exchange.add_order("ann", limit("sell", "1.0", "5000.0"), 2 * S)
+        exchange.set_level(PAIR, "ask", D("5400.0"), D(3), 2 * S)
+    new = NewOrder(PAIR, "buy", "market", D("1.9" if hidden != "iceberg" else "1.2"), self_trade="cancel_oldest")
+
+    with pytest.raises(ExchangeRefusal, match="EOrder:Insufficient funds"):
+        exchange.add_order("ann", new, 3 * S)
