@@ -136,6 +136,8 @@ def sandbox(
     port: Annotated[int | None, typer.Option(help="TCP port; this and the next are used, 0 takes free ones")] = None,
     seed: Annotated[int | None, typer.Option(help="seed of the made market")] = None,
     speed: Annotated[int | None, typer.Option(help="recorded hours in a real hour")] = None,
+    pairs: Annotated[str | None, typer.Option(help="made pairs: how many, all, or names with commas between")] = None,
+    data: Annotated[Path | None, typer.Option(help="directory of your own candles, such as XBTUSD_60.csv")] = None,
     tier: Annotated[str | None, typer.Option(help="starter, intermediate or pro")] = None,
     view_lag_ms: Annotated[int | None, typer.Option(help="how long REST does not show what just happened")] = None,
     with_fees: Annotated[bool | None, typer.Option("--with-fees", help="name fees in AssetPairs")] = None,
@@ -148,6 +150,8 @@ def sandbox(
     given: dict[str, Any] = {
         "port": port,
         "speed": speed,
+        "pairs": pairs,
+        "data": data,
         "tier": tier,
         "view_lag_ms": view_lag_ms,
         "with_fees": with_fees,

@@ -207,6 +207,10 @@ class Sandbox(_Section):
     """recorded hour at which the replay begins, RFC 3339"""
     balances: dict[str, Amount] = Field(default_factory=lambda: {"USD": Decimal(100_000)})
     """assets of the made account"""
+    pairs: str = ""
+    """a number of pairs, all, or names with commas between; empty for the recorded ones"""
+    data: Path | None = None
+    """directory of files such as XBTUSD_60.csv"""
     tier: Literal["starter", "intermediate", "pro"] = "pro"
     """verification level of the made account"""
     view_lag_ms: int = Field(default=0, ge=0, le=600_000)

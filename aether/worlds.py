@@ -134,6 +134,8 @@ def sandbox_config(settings: Settings) -> SandboxConfig:
             view_lag_ns=settings.sandbox.view_lag_ms * NANOS_PER_MS,
             with_fees=settings.sandbox.with_fees,
         ),
+        pairs=settings.sandbox.pairs,
+        data=settings.sandbox.data,
         with_faults=settings.sandbox.faults,
         may_withdraw=settings.sandbox.withdraw_key,
         keys=settings.sandbox.keys,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from aether.domain.values import ZERO
-from aether.sim.assets import MONEY_DECIMALS
+from aether.sim.assets import money_decimals
 from aether.sim.exchange import LedgerEntry, Order, OrderEvent, PairRules, Trade
 from aether.sim.rest_records import average_price
 from aether.sim.wire import number, rfc3339
@@ -94,7 +94,7 @@ def balance_rows(balances: Mapping[str, tuple[Decimal, Decimal]]) -> list[Data]:
     """The balances snapshot: totals, which open orders do not lessen."""
     rows: list[Data] = []
     for asset, (total, _) in balances.items():
-        amount = number(total, MONEY_DECIMALS[asset])
+        amount = number(total, money_decimals(asset, total))
         wallets = [{"type": "spot", "id": "main", "balance": amount}]
         rows.append({"asset": asset, "asset_class": "currency", "balance": amount, "wallets": wallets})
     return rows
@@ -102,7 +102,7 @@ def balance_rows(balances: Mapping[str, tuple[Decimal, Decimal]]) -> list[Data]:
 
 def ledger_row(entry: LedgerEntry) -> Data:
     """One change of one balance: it moved by amount - fee."""
-    decimals = MONEY_DECIMALS[entry.asset]
+    decimals = max(money_decimals(entry.asset, value) for value in (entry.amount, entry.fee, entry.balance))
     return {
         "ledger_id": entry.ledger_id,
         "ref_id": entry.ref_id,

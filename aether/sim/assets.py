@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+
+from aether.domain.spot_gate import v2_asset_name
+from aether.sim.pair_table import usd_pair_rows
+from aether.sim.records import PairRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +34,41 @@ ASSETS = (
     Asset("ZUSD", "USD", "USD", 4, 2, Decimal("1.0"), Decimal("0.036")),
 )
 
-BY_NAME = {asset.name: asset for asset in ASSETS}
+# What `Assets` says of the others was not recorded: these are the commonest values, and nothing is lent on them.
+_DECIMALS, _DISPLAY_DECIMALS = 10, 5
 
-# A dollar amount on a trade has the five decimals of the pair's cost, one more than `Assets` tells: nothing is rounded
-# away, so that the records add up to the balance.
-MONEY_DECIMALS = {asset.name: max(asset.decimals, 5) for asset in ASSETS}
+# A dollar amount on a trade has the five decimals of most pairs' cost, one more than `Assets` tells.
+_USD_DECIMALS = 5
+
+
+def _others() -> dict[str, Asset]:
+    found = {}
+    for row in usd_pair_rows().values():
+        altname = str(row["wsname"]).partition("/")[0]
+        name = v2_asset_name(altname)
+        found[name] = Asset(row["base"], altname, name, _DECIMALS, _DISPLAY_DECIMALS, Decimal(0), Decimal(0))
+    return found
+
+
+BY_NAME = _others() | {asset.name: asset for asset in ASSETS}
+_BY_ANY_NAME = {
+    text.upper(): asset for asset in BY_NAME.values() for text in (asset.asset_id, asset.altname, asset.name)
+}
+
+
+def assets_of(pairs: Iterable[PairRules]) -> list[Asset]:
+    """The assets that these pairs trade, dollars last."""
+    return [*(BY_NAME[name] for name in sorted({rules.base for rules in pairs})), BY_NAME["USD"]]
+
+
+def money_decimals(asset: str, amount: Decimal) -> int:
+    """How many decimals a record shows of this amount: all that it has, so that the records add up to the balance."""
+    exponent = amount.normalize().as_tuple().exponent
+    assert isinstance(exponent, int), f"{amount} {asset} is no amount"
+    least = _USD_DECIMALS if asset == "USD" else BY_NAME[asset].decimals
+    return max(least, -exponent)
 
 
 def find_asset(text: str) -> Asset | None:
     """The asset that a client calls by id, altname or v2 name; None if there is none."""
-    for asset in ASSETS:
-        if text.upper() in (asset.asset_id, asset.altname, asset.name):
-            return asset
-    return None
+    return _BY_ANY_NAME.get(text.upper())

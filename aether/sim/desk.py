@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -11,6 +11,7 @@ from aether.ports import Clock
 from aether.sim.exchange import Event, Exchange
 from aether.sim.keys import KeyRing
 from aether.sim.market_board import MarketBoard
+from aether.sim.pair_table import Row
 from aether.sim.rate_counters import TIERS, RestCounters, Tier, TradingCounters
 from aether.sim.recorded import asset_pair_rows
 from aether.sim.records import LevelChanged, PublicTrade
@@ -55,14 +56,16 @@ class Desk:
         clock: Clock,
         *,
         manners: Manners = STANDARD,
+        pair_rows: Mapping[str, Row] | None = None,
     ) -> None:
+        """`pair_rows` are the `AssetPairs` rows of the exchange's pairs, by key; the recorded ones unless given."""
         self.exchange = exchange
         self.board = board
         self.keys = keys
         self.manners = manners
         self.rest_counters = RestCounters(manners.tier)
         self.trading_counters = TradingCounters(manners.tier)
-        self.pair_rows = asset_pair_rows()
+        self.pair_rows = asset_pair_rows() if pair_rows is None else pair_rows
         self._crowd = crowd
         self._clock = clock
         self._listeners: list[Listener] = []

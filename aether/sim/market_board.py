@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import TypeAlias
 
 from aether.domain.values import MONEY, NANOS_PER_S, ZERO
@@ -60,6 +61,21 @@ class Candle:
             self.count + 1,
         )
 
+    def gone_on(self, later: Candle) -> Candle:
+        """This candle after the trades of a later part of its interval."""
+        if not self.count or not later.count:
+            return later if later.count else self
+        return Candle(
+            self.open_s,
+            self.open,
+            max(self.high, later.high),
+            min(self.low, later.low),
+            later.close,
+            MONEY.add(self.cost, later.cost),
+            self.volume + later.volume,
+            self.count + later.count,
+        )
+
     def flat_after(self, open_s: int) -> Candle:
         """A later interval in which nothing has been traded yet."""
         return Candle(open_s, self.close, self.close, self.close, self.close, ZERO, ZERO, 0)
@@ -87,11 +103,12 @@ class Spread:
 
 
 class CandleSeries:
-    """The newest candles of one pair at one interval."""
+    """The newest candles of one pair at one interval. Its past is made when it is first read: most never are."""
 
-    def __init__(self, interval_s: int, rows: Iterable[Candle]) -> None:
+    def __init__(self, interval_s: int, past: Callable[[], Iterable[Candle]]) -> None:
         self._interval_s = interval_s
-        self._candles: deque[Candle] = deque(rows, maxlen=CANDLES)
+        self._past: Callable[[], Iterable[Candle]] | None = past
+        self._candles: deque[Candle] = deque(maxlen=CANDLES)
 
     def add(self, trade: PublicTrade) -> None:
         """Fold a public trade in."""
@@ -101,8 +118,23 @@ class CandleSeries:
 
     def until(self, now_s: int) -> Sequence[Candle]:
         """All candles, oldest first, the one that runs at `now_s` last; empty before the first trade ever."""
+        if self._past is not None:
+            past, self._past = self._past, None
+            self._candles = self._joined(past())
         if self._candles:
             self._roll(now_s, self._candles[-1].close)
+        return self._candles
+
+    def _joined(self, past: Iterable[Candle]) -> deque[Candle]:
+        """The past, and after it what was made since: one candle may have begun in the one and gone on in the other."""
+        since, self._candles = self._candles, deque(past, maxlen=CANDLES)
+        for candle in since:
+            if self._candles and self._candles[-1].open_s >= candle.open_s:
+                self._candles[-1] = self._candles[-1].gone_on(candle)
+                continue
+            if self._candles:
+                self._roll(candle.open_s - 1, self._candles[-1].close)
+            self._candles.append(candle)
         return self._candles
 
     def _roll(self, at_s: int, price: Decimal) -> None:
@@ -119,7 +151,7 @@ class MarketBoard:
 
     def __init__(self, history: History, pairs: Iterable[str], now_ns: int) -> None:
         self._series = {
-            (pair, minutes * 60): CandleSeries(minutes * 60, map(_candle, history(pair, minutes * 60, now_ns)))
+            (pair, minutes * 60): CandleSeries(minutes * 60, partial(_past, history, pair, minutes * 60, now_ns))
             for pair in pairs
             for minutes in INTERVALS_MINUTES
         }
@@ -182,6 +214,10 @@ class MarketBoard:
             volume=volume,
             count=sum(candle.count for candle in span),
         )
+
+
+def _past(history: History, pair: str, interval_s: int, now_ns: int) -> Iterable[Candle]:
+    return map(_candle, history(pair, interval_s, now_ns))
 
 
 def _candle(row: HistoryRow) -> Candle:

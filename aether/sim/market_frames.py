@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from aether.domain.values import ZERO
-from aether.sim.assets import ASSETS, Asset
+from aether.sim.assets import Asset, assets_of
 from aether.sim.desk import Desk
 from aether.sim.exchange import Book, PairRules
 from aether.sim.market_board import Candle, Figures
@@ -28,8 +28,9 @@ def status_frame(desk: Desk, connection_id: int) -> str:
     return frame("status", "update", [row])
 
 
-def instrument_frame(desk: Desk, kind: str, pairs: Iterable[PairRules], assets: Iterable[Asset] = ASSETS) -> str:
-    """`instrument`: an object, not a list, with assets and pairs; updates carry what changed."""
+def instrument_frame(desk: Desk, kind: str, pairs: Iterable[PairRules]) -> str:
+    """`instrument`: an object, not a list, with assets and pairs; updates carry what changed: never an asset."""
+    assets = assets_of(desk.exchange.pairs.values()) if kind == "snapshot" else []
     pair_rows = [_pair_data(rules, desk.pair_rows[rules.key]) for rules in pairs]
     return frame("instrument", kind, {"assets": [_asset_data(asset) for asset in assets], "pairs": pair_rows})
 
@@ -123,16 +124,16 @@ def _candle_data(candle: Candle, rules: PairRules, minutes: int) -> Data:
 
 
 def _asset_data(asset: Asset) -> Data:
-    return {
+    row: Data = {
         "id": asset.name,
         "status": "enabled",
         "precision": asset.decimals,
         "precision_display": asset.display_decimals,
-        "borrowable": True,
-        "collateral_value": number(asset.collateral, 2),
-        "margin_rate": number(asset.margin_rate, 6),
-        "class": "currency",
+        "borrowable": bool(asset.collateral),
     }
+    if asset.collateral:
+        row |= {"collateral_value": number(asset.collateral, 2), "margin_rate": number(asset.margin_rate, 6)}
+    return row | {"class": "currency"}
 
 
 def _pair_data(rules: PairRules, row: Data) -> Data:
@@ -140,7 +141,7 @@ def _pair_data(rules: PairRules, row: Data) -> Data:
     leverage = row["leverage_buy"]
     assert isinstance(leverage, list), f"{rules.key}: leverage {leverage}"
     tick = number(Decimal(1).scaleb(-rules.price_decimals), rules.price_decimals)
-    return {
+    data: Data = {
         "symbol": rules.name,
         "base": rules.base,
         "quote": rules.quote,
@@ -152,10 +153,12 @@ def _pair_data(rules: PairRules, row: Data) -> Data:
         "marginable": bool(leverage),
         "has_index": True,
         "cost_min": number(rules.cost_min, 2),
-        "margin_initial": number(Decimal(1) / max(leverage), 2),
-        "position_limit_long": row["long_position_limit"],
-        "position_limit_short": row["short_position_limit"],
         "tick_size": tick,
         "price_increment": tick,
         "qty_min": number(rules.qty_min, rules.qty_decimals),
     }
+    if leverage:
+        data["margin_initial"] = number(Decimal(1) / max(leverage), 2)
+        data["position_limit_long"] = row.get("long_position_limit", 0)
+        data["position_limit_short"] = row.get("short_position_limit", 0)
+    return data

@@ -44,7 +44,7 @@ def asset_pair_rows() -> dict[str, dict[str, Any]]:
 
 def pair_rules() -> list[PairRules]:
     """The pairs that the made Kraken trades."""
-    return [_rules(key, row) for key, row in asset_pair_rows().items()]
+    return [rules_of(key, row) for key, row in asset_pair_rows().items()]
 
 
 @cache
@@ -67,7 +67,8 @@ def _whole(text: str, decimals: int) -> int:
     return int(scaled)
 
 
-def _rules(key: str, row: dict[str, Any]) -> PairRules:
+def rules_of(key: str, row: dict[str, Any]) -> PairRules:
+    """What a row of `AssetPairs` lays down."""
     base, _, quote = str(row["wsname"]).partition("/")
     return PairRules(
         name=v2_pair_name(row["wsname"]),

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from aether.domain.values import MONEY, NANOS_PER_S, ZERO
 from aether.sim.account import cl_ord_id_key
-from aether.sim.assets import BY_NAME, MONEY_DECIMALS, find_asset
+from aether.sim.assets import BY_NAME, find_asset, money_decimals
 from aether.sim.desk import Desk
 from aether.sim.exchange import ExchangeRefusal, LedgerEntry, Order, Trade
 from aether.sim.fees import FeeSchedule, FeeTier
@@ -29,15 +29,15 @@ TRADES_PAGE_MAX = 100
 def balance(desk: Desk, account: str, _form: Form) -> object:
     """`Balance`: totals, not net of open orders."""
     totals = desk.exchange.balances(account)
-    return {BY_NAME[name].asset_id: digits(total, MONEY_DECIMALS[name]) for name, (total, _) in totals.items()}
+    return {BY_NAME[name].asset_id: digits(total, money_decimals(name, total)) for name, (total, _) in totals.items()}
 
 
 def balance_extended(desk: Desk, account: str, _form: Form) -> object:
     """`BalanceEx`: totals, and what open orders hold."""
     return {
         BY_NAME[name].asset_id: {
-            "balance": digits(total, MONEY_DECIMALS[name]),
-            "hold_trade": digits(held, MONEY_DECIMALS[name]),
+            "balance": digits(total, money_decimals(name, total)),
+            "hold_trade": digits(held, money_decimals(name, held)),
         }
         for name, (total, held) in desk.exchange.balances(account).items()
     }

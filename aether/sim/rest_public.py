@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from aether.domain.values import NANOS_PER_S, ZERO
-from aether.sim.assets import ASSETS, Asset, find_asset
+from aether.sim.assets import Asset, assets_of, find_asset
 from aether.sim.desk import Desk
 from aether.sim.exchange import ExchangeRefusal, PairRules
 from aether.sim.field_text import bad_argument
@@ -52,11 +52,12 @@ def system_status(desk: Desk, _: Query) -> object:
     return {"status": status, "timestamp": rfc3339(desk.now_ns(), 0), "upcoming_maintenance": [], "emergency": []}
 
 
-def assets(_: Desk, query: Query) -> object:
+def assets(desk: Desk, query: Query) -> object:
     """`Assets`."""
     if query.get("aclass", "currency") != "currency":
         return {}
-    wanted = [_asset(text) for text in query["asset"].split(",")] if query.get("asset") else ASSETS
+    traded = assets_of(desk.exchange.pairs.values())
+    wanted = [_asset(text) for text in query["asset"].split(",")] if query.get("asset") else traded
     by_name = query.get("assetVersion") == "1"
     return {asset.name if by_name else asset.asset_id: _asset_row(asset) for asset in wanted}
 
@@ -163,20 +164,21 @@ def _asset(text: str) -> Asset:
 
 
 def _asset_row(asset: Asset) -> object:
-    return {
+    row: dict[str, object] = {
         "aclass": "currency",
         "altname": asset.altname,
         "decimals": asset.decimals,
         "display_decimals": asset.display_decimals,
-        "collateral_value": number(asset.collateral, 2),
-        "status": "enabled",
-        "margin_rate": str(asset.margin_rate),
     }
+    if not asset.collateral:
+        return row | {"status": "enabled"}
+    lent = {"collateral_value": number(asset.collateral, 2), "status": "enabled"}
+    return row | lent | {"margin_rate": str(asset.margin_rate)}
 
 
 def _price(price: Decimal, rules: PairRules) -> str:
-    """Prices of levels and trades have the five decimals of the cost on REST, those of candles the pair's own."""
-    return digits(price, rules.cost_decimals)
+    """Prices of levels and trades have the decimals of the cost on REST, those of candles the pair's own."""
+    return digits(price, max(rules.cost_decimals, rules.price_decimals))
 
 
 def _candle_row(candle: Candle, rules: PairRules) -> list[object]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TypeAlias, TypeVar
 
 from aether.domain.values import MONEY, NANOS_PER_S, ZERO
-from aether.sim.assets import BY_NAME, MONEY_DECIMALS
+from aether.sim.assets import BY_NAME, money_decimals
 from aether.sim.exchange import LedgerEntry, Order, PairRules, Trade
 from aether.sim.field_text import bad_argument
 from aether.sim.order_text import flags_text, order_text, price_text, trigger_text
@@ -127,7 +127,7 @@ def trade_record(trade: Trade, rules: PairRules, ledger_ids: Sequence[str] | Non
 
 def ledger_record(entry: LedgerEntry) -> Record:
     """One row of Ledgers and QueryLedgers: the balance moved by amount - fee."""
-    decimals = MONEY_DECIMALS[entry.asset]
+    decimals = max(money_decimals(entry.asset, value) for value in (entry.amount, entry.fee, entry.balance))
     return {
         "refid": entry.ref_id,
         "time": epoch(entry.at_ns, 7),

@@ -12,12 +12,14 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 
 from aiohttp import web
 
 from aether.domain.errors import BadConfiguration
 from aether.domain.values import NANOS_PER_S
 from aether.ports import Clock
+from aether.sim.assets import BY_NAME
 from aether.sim.connections import CLOSE_S_MAX, MESSAGE_BYTES_MAX, Connections
 from aether.sim.crowd import Crowd
 from aether.sim.desk import STANDARD, Desk, Manners
@@ -28,7 +30,7 @@ from aether.sim.fault_wire import struck_reply
 from aether.sim.faults import Fault, FaultBox
 from aether.sim.keys import TRADING_PERMISSIONS, ApiKey, KeyRing
 from aether.sim.market_board import MarketBoard
-from aether.sim.recorded import pair_rules, recorded_hours
+from aether.sim.markets import Market, own_market, recorded_market, synthetic_market
 from aether.sim.records import LevelChanged
 from aether.sim.rest_api import RestApi, read_form, refusal
 from aether.sim.rest_public import find_pair
@@ -52,7 +54,8 @@ class SandboxConfig:
     past. `balances` are the account's deposits by v2 asset name. Without `api_key` and `api_secret` both are new ones;
     with `may_withdraw` the key can also withdraw, which no trading client should take. `keys` is how many keys the
     account has: each program needs its own, for nonces and REST limits belong to the key. `with_faults` opens the fault
-    port, on `port` + 2.
+    port, on `port` + 2. With `pairs` (a number of them, `all`, or names) the market is drawn from the seed, with `data`
+    it is the user's own files of candles; without both it is the recorded one.
     """
 
     balances: Mapping[str, Decimal]
@@ -66,6 +69,8 @@ class SandboxConfig:
     may_withdraw: bool = False
     keys: int = 1
     with_faults: bool = False
+    pairs: str = ""
+    data: Path | None = None
 
 
 class Sandbox:
@@ -264,12 +269,12 @@ def _pair_in(content_type: str, body: bytes) -> str | None:
 
 
 def _open_desk(config: SandboxConfig, clock: Clock) -> tuple[Desk, Crowd, Sequence[ApiKey]]:
-    now_ns, rules = clock.wall_ns(), pair_rules()
-    exchange = Exchange(rules, seed=config.seed, open_orders_max=config.manners.tier.open_orders_max)
-    histories = {pair.name: recorded_hours(pair) for pair in rules}
+    now_ns = clock.wall_ns()
     try:
+        market = _market(config)
+        exchange = Exchange(market.rules, seed=config.seed, open_orders_max=config.manners.tier.open_orders_max)
         crowd = Crowd(
-            exchange, histories, seed=config.seed, speed=config.speed, start_row=config.start_row, now_ns=now_ns
+            exchange, market.hours, seed=config.seed, speed=config.speed, start_row=market.start_row, now_ns=now_ns
         )
         exchange.open_account(ACCOUNT, config.balances, now_ns)
         api_keys = [_api_key(config)]
@@ -280,7 +285,9 @@ def _open_desk(config: SandboxConfig, clock: Clock) -> tuple[Desk, Crowd, Sequen
     for event in exchange.drain():
         if isinstance(event, LevelChanged):  # the trades till now are in the candles already
             board.change_level(event)
-    return Desk(exchange, crowd, board, KeyRing(api_keys, _new_token), clock, manners=config.manners), crowd, api_keys
+    keys = KeyRing(api_keys, _new_token)
+    desk = Desk(exchange, crowd, board, keys, clock, manners=config.manners, pair_rows=market.rows)
+    return desk, crowd, api_keys
 
 
 def _api_key(config: SandboxConfig) -> ApiKey:
@@ -290,6 +297,16 @@ def _api_key(config: SandboxConfig) -> ApiKey:
         ACCOUNT,
         permissions=(*TRADING_PERMISSIONS, "withdraw-funds") if config.may_withdraw else TRADING_PERMISSIONS,
     )
+
+
+def _market(config: SandboxConfig) -> Market:
+    """Raises ValueError for pairs, files or balances that cannot be."""
+    for asset in config.balances:
+        if asset not in BY_NAME:
+            raise ValueError(f"sandbox.balances has {asset!r}, which no USD pair trades; write BTC, USD")
+    if config.data is not None:
+        return own_market(config.data)
+    return synthetic_market(config.seed, config.pairs) if config.pairs else recorded_market(config.start_row)
 
 
 def _new_token() -> str:

@@ -128,7 +128,7 @@ class MarketHub:
 
     def _publish_status(self, symbol: str) -> None:
         changed = [self._desk.exchange.pairs[symbol]]
-        self._send(Topic("instrument"), lambda: market_frames.instrument_frame(self._desk, "update", changed, ()))
+        self._send(Topic("instrument"), lambda: market_frames.instrument_frame(self._desk, "update", changed))
 
     def _publish_books(self, symbol: str) -> None:
         topics = [topic for topic in self._views if topic.symbol == symbol]
