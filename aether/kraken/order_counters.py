@@ -157,6 +157,12 @@ class OrderCounters:
         """An order rests that may be of an earlier run: where its age is not known it counts as placed now."""
         self._orders.setdefault(cl_ord_id, _OpenOrder(symbol, now_ns, 0))
 
+    def keep_only(self, cl_ord_ids: Collection[str]) -> None:
+        """Kraken told all orders that rest: others ended unheard, but for those whose answer is still out."""
+        for cl_ord_id in [known for known in self._orders if known not in cl_ord_ids]:
+            if self._orders[cl_ord_id].since_ns is not None:
+                del self._orders[cl_ord_id]
+
     def adopt(self, symbol: Symbol, told_milli: int, now_ns: int) -> None:
         """Kraken told its count of a pair, in thousandths of points; our requests under way come on top of it."""
         under_way = sum(order.in_flight_milli for order in self._orders.values() if order.symbol == symbol)

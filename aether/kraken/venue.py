@@ -37,6 +37,7 @@ from aether.domain.inputs import (
     FeesSeen,
     Input,
     OrderReported,
+    PrivateStreamLive,
     SubmitAccepted,
     SubmitRefused,
     SubmitUnknown,
@@ -317,9 +318,14 @@ class KrakenVenue:
         self._counters.adopt(symbol, milli, self._clock.monotonic_ns())
 
     def _pass_on(self, put: Put, told: Input) -> None:
-        """Hand an input on; what ended takes no place among the open orders, and needs no cancel."""
-        if isinstance(told, OrderReported) and told.report.status.is_terminal and told.report.cl_ord_id:
-            self._counters.ended(told.report.cl_ord_id)
+        """Hand an input on; what rests needs room for its cancel, and what ended needs none and takes no place."""
+        match told:
+            case OrderReported(report) if report.cl_ord_id and report.status.is_terminal:
+                self._counters.ended(report.cl_ord_id)
+            case OrderReported(report) if report.cl_ord_id and report.symbol is not None:
+                self._counters.resting(report.symbol, report.cl_ord_id, self._clock.monotonic_ns())
+            case PrivateStreamLive():
+                self._counters.keep_only(self._stream.states.live_cl_ord_ids)
         put(told)
 
 

@@ -148,6 +148,17 @@ def test_an_order_of_an_earlier_run_counts_as_placed_when_it_was_seen() -> None:
     assert counters.open_places(BTC) == 59
 
 
+def test_a_snapshot_of_what_rests_ends_the_others_but_those_under_way() -> None:
+    counters = OrderCounters(Tier.STARTER.value)
+    for cl_ord_id in ("rests", "ended unheard"):
+        place(counters, cl_ord_id, 0)
+    counters.charge_orders(BTC, ("under way",), 0)
+    counters.keep_only({"rests"})
+
+    assert counters.open_places(BTC) == 58
+    assert list(counters._orders) == ["rests", "under way"]
+
+
 def test_kraken_s_count_is_taken_over_with_what_is_under_way_on_top() -> None:
     counters = OrderCounters(Tier.PRO.value)
     place(counters, "a", 0)

@@ -549,6 +549,24 @@ async def test_kraken_s_count_of_a_limit_holds_orders_back(live: ToyAccount, ven
     assert len(orders_sent(toy)) < 20, "171 of 180 points are in use"
 
 
+async def test_what_rests_by_the_snapshot_takes_its_place_and_what_a_later_one_lacks_gives_it_back(
+    live: ToyAccount, venue: KrakenVenue, toy: Any, heard: Any
+) -> None:
+    places = Tier.PRO.value.open_orders_max
+    live.snapshot = (
+        '{"order_id":"O9","cl_ord_id":"older","exec_type":"new","order_status":"new","side":"buy","symbol":"BTC/USD",'
+        '"order_type":"limit","order_qty":0.1,"limit_price":1.0}'
+    )
+    await toy.drop()
+    await heard.wait_for(PrivateStreamLive, 2)
+    assert venue._counters.open_places(BTC) == places - 1
+    live.snapshot = ""
+    await toy.drop()
+    await heard.wait_for(PrivateStreamLive, 3)
+
+    assert venue._counters.open_places(BTC) == places
+
+
 async def test_a_balance_that_cannot_be_read_asks_for_the_account(live: ToyAccount, toy: Any, heard: Any) -> None:
     await toy.say('{"channel":"balances","type":"update","data":[{"asset":"USD"}],"sequence":2}')
 
