@@ -123,7 +123,7 @@ async def test_stamps_are_the_clocks_when_it_goes_forward(inbox: Inbox, clock: H
     assert [stamped.at_ns for stamped in await inbox.take()] == [1_000, 1_000, 1_001]
 
 
-async def test_stamps_stand_still_when_the_clock_goes_back(inbox: Inbox, clock: HandClock) -> None:
+async def test_b15_stamps_stand_still_when_the_clock_goes_back(inbox: Inbox, clock: HandClock) -> None:
     for now_ns in (2_000, 500, 1_999, 2_001):
         clock.now_ns = now_ns
         inbox.put(Tick())
@@ -174,7 +174,7 @@ async def test_superseded_books_do_not_fill_the_queue(inbox: Inbox, book: Any) -
     assert heard(await inbox.take()) == [other]
 
 
-async def test_memory_stays_bounded_while_nobody_reads(inbox: Inbox, book: Any) -> None:
+async def test_b12_memory_stays_bounded_while_nobody_reads(inbox: Inbox, book: Any) -> None:
     changed = book(0)
     inbox.put(Tick())
     for _ in range(2 * SLOTS_MAX):

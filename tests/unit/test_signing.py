@@ -71,7 +71,7 @@ def test_a_secret_that_kraken_never_issued_is_named(key: str, secret: str) -> No
         Credentials.from_text("https://api.kraken.com", key, secret)
 
 
-async def test_nonces_rise_even_while_the_clock_stands_still_or_steps_back(tmp_path: Path) -> None:
+async def test_f01_nonces_rise_even_while_the_clock_stands_still_or_steps_back(tmp_path: Path) -> None:
     clock = SetClock()
     keeper = NonceKeeper(tmp_path / "nonce", clock)
     taken = [await keeper.take() for _ in range(3)]

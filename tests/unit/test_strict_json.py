@@ -39,7 +39,7 @@ from aether.kraken.strict_json import (
         b"CloudFlare WebSocket proxy restarting",
     ],
 )
-def test_what_is_not_one_whole_unambiguous_document_is_refused(document: bytes) -> None:
+def test_d01_d02_d06_what_is_not_one_whole_unambiguous_document_is_refused(document: bytes) -> None:
     with pytest.raises(Unreadable):
         check(document)
 
@@ -49,7 +49,7 @@ def test_sound_documents_pass(document: bytes) -> None:
     check(document)
 
 
-def test_depth_is_bounded_on_both_sides() -> None:
+def test_d07_depth_is_bounded_on_both_sides() -> None:
     check(b"[" * DEPTH_MAX + b"]" * DEPTH_MAX)
     with pytest.raises(Unreadable, match="nested"):
         check(b"[" * (DEPTH_MAX + 1) + b"]" * (DEPTH_MAX + 1))
@@ -59,14 +59,14 @@ def test_brackets_in_text_are_no_depth() -> None:
     check(b'{"a":"' + b"[" * 500 + b'\\""}')
 
 
-def test_length_is_bounded_on_both_sides() -> None:
+def test_d08_length_is_bounded_on_both_sides() -> None:
     check(b'"' + b"a" * (FRAME_BYTES_MAX - 2) + b'"')
     with pytest.raises(Unreadable, match="bytes"):
         check(b'"' + b"a" * (FRAME_BYTES_MAX - 1) + b'"')
 
 
 @pytest.mark.parametrize("token", [b"64525.0", b'"64525.0"'])
-def test_a_number_keeps_its_digits_whether_sent_as_number_or_as_text(token: bytes) -> None:
+def test_d05_a_number_keeps_its_digits_whether_sent_as_number_or_as_text(token: bytes) -> None:
     assert str(exact(token, "price")) == "64525.0"
 
 
@@ -79,7 +79,7 @@ def test_an_exponent_is_taken_within_bounds() -> None:
         exact(b"1E-19", "qty")
 
 
-def test_forty_characters_are_taken_and_one_more_is_not() -> None:
+def test_d04_forty_characters_are_taken_and_one_more_is_not() -> None:
     assert exact(b"1." + b"1" * 38, "qty") > 1
     with pytest.raises(Unreadable, match="41 characters"):
         exact(b"1." + b"1" * 39, "qty")
@@ -99,7 +99,7 @@ def test_digits_of_other_scripts_are_no_number() -> None:
         exact('"١٢"'.encode(), "qty")
 
 
-def test_a_number_out_of_all_proportion_is_refused() -> None:
+def test_d04_a_number_out_of_all_proportion_is_refused() -> None:
     with pytest.raises(Unreadable, match="beyond"):
         exact(b"12345678901234567890", "qty")
 
@@ -128,11 +128,11 @@ def test_times_are_read_to_the_last_digit() -> None:
 @pytest.mark.parametrize(
     "text", ["", "2026-07-19T17:54:39", "2026-07-19T17:54:39+02:00", "2026-13-19T17:54:39Z", "2026-07-19 17:54:39Z"]
 )
-def test_a_time_without_zone_or_sense_is_refused(text: str) -> None:
+def test_d11_a_time_without_zone_or_sense_is_refused(text: str) -> None:
     with pytest.raises(Unreadable, match="timestamp"):
         rfc3339_to_nanos(text, "timestamp")
 
 
-def test_control_characters_of_a_foreign_text_are_escaped_and_its_length_is_cut() -> None:
+def test_d12_control_characters_of_a_foreign_text_are_escaped_and_its_length_is_cut() -> None:
     assert printable("a\x1b[31m\nb") == "a\\x1b[31m\\nb"
     assert len(printable("x" * 1000)) == 201

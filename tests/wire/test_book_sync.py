@@ -117,7 +117,7 @@ def test_taking_away_an_unknown_price_is_no_error() -> None:
 
 
 @pytest.mark.parametrize(("bid", "crosses"), [("64525.0", False), ("64525.1", True), ("64525.2", True)])
-def test_a_locked_or_crossed_book_is_dropped_whatever_its_checksum(bid: str, *, crosses: bool) -> None:
+def test_b10_a_locked_or_crossed_book_is_dropped_whatever_its_checksum(bid: str, *, crosses: bool) -> None:
     bids = [(bid, "1.00000000")]
 
     outcome = BookSync(SYMBOL, 1, 8, 10).apply(message("snapshot", bids, ASKS, checksum(bids, ASKS)))
@@ -125,7 +125,7 @@ def test_a_locked_or_crossed_book_is_dropped_whatever_its_checksum(bid: str, *, 
     assert isinstance(outcome, BookBroken) == crosses
 
 
-def test_an_empty_side_is_a_book() -> None:
+def test_b10_an_empty_side_is_a_book() -> None:
     outcome = BookSync(SYMBOL, 1, 8, 10).apply(message("snapshot", [], ASKS, checksum([], ASKS)))
 
     assert isinstance(outcome, BookChanged)
@@ -142,7 +142,7 @@ def test_a_level_that_is_no_price_or_quantity_drops_the_book(price: str, qty: st
     assert isinstance(outcome, BookBroken)
 
 
-def test_an_exponent_and_missing_digits_are_numbers_all_the_same() -> None:
+def test_b06_an_exponent_and_missing_digits_are_numbers_all_the_same() -> None:
     bids = [("64525.0", "0.00000001")]
 
     outcome = BookSync(SYMBOL, 1, 8, 10).apply(message("snapshot", [("64525", "1E-8")], ASKS, checksum(bids, ASKS)))
@@ -151,7 +151,7 @@ def test_an_exponent_and_missing_digits_are_numbers_all_the_same() -> None:
     assert outcome.bids == ((645250, 1),)
 
 
-def test_a_level_that_fell_below_the_depth_does_not_return() -> None:
+def test_b05_a_level_that_fell_below_the_depth_does_not_return() -> None:
     levels = [(f"{100 - place}.0", "1.00000000") for place in range(10)]
     book = BookSync(SYMBOL, 1, 8, 10)
     book.apply(message("snapshot", levels, [], checksum(levels, [])))
@@ -165,7 +165,7 @@ def test_a_level_that_fell_below_the_depth_does_not_return() -> None:
 
 
 @pytest.mark.parametrize(("decimals", "first"), [(6, "0.031348"), (9, "0.000022890"), (0, "64525")])
-def test_leading_zeros_and_whole_prices_verify(decimals: int, first: str) -> None:
+def test_b06_leading_zeros_and_whole_prices_verify(decimals: int, first: str) -> None:
     bids = [(first, "0.03740000")]
 
     assert isinstance(

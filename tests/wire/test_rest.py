@@ -187,7 +187,7 @@ async def test_an_address_that_takes_no_connection_certainly_executed_nothing(
 
 
 @pytest.mark.parametrize("status", [403, 429])
-async def test_the_edge_s_refusal_is_no_execution_and_asks_for_a_minute(
+async def test_c12_the_edge_s_refusal_is_no_execution_and_asks_for_a_minute(
     status: int, toy: Any, rest: RestClient
 ) -> None:
     toy.answers("CancelOrder", web.Response(status=status, text="<html>captcha</html>"))
@@ -199,7 +199,7 @@ async def test_the_edge_s_refusal_is_no_execution_and_asks_for_a_minute(
 
 
 @pytest.mark.parametrize("status", [403, 429])
-async def test_after_the_edge_s_refusal_nothing_but_a_cancel_leaves_for_a_minute(
+async def test_c12_after_the_edge_s_refusal_nothing_but_a_cancel_leaves_for_a_minute(
     status: int, toy: Any, rest: RestClient
 ) -> None:
     toy.answers("Assets", web.Response(status=status, text="<html>captcha</html>"))

@@ -120,7 +120,7 @@ def orders_sent(toy: Any) -> list[dict[str, Any]]:
     return [asked["params"] for asked in toy.requests if asked["method"] == "add_order"]
 
 
-async def test_the_stream_is_live_after_its_snapshot_and_takes_a_new_token_each_time(
+async def test_b14_the_stream_is_live_after_its_snapshot_and_takes_a_new_token_each_time(
     live: ToyAccount, toy: Any, heard: Any
 ) -> None:
     await toy.drop()
@@ -575,7 +575,7 @@ async def test_a_balance_that_cannot_be_read_asks_for_the_account(live: ToyAccou
 
 
 @pytest.mark.parametrize("sequence", [1, 3, 99])
-async def test_a_gap_or_a_repeat_ends_the_stream_but_loses_no_fill(
+async def test_b02_a_gap_or_a_repeat_ends_the_stream_but_loses_no_fill(
     sequence: int, live: ToyAccount, toy: Any, heard: Any
 ) -> None:
     await toy.say(FILL % sequence)
