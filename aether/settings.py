@@ -217,6 +217,10 @@ class Sandbox(_Section):
     """milliseconds"""
     with_fees: bool = False
     """true or false"""
+    tls: bool = False
+    """true or false"""
+    tls_dir: Path | None = None
+    """directory for the certificate"""
     faults: bool = False
     """true or false"""
     withdraw_key: bool = False

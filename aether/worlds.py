@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -136,6 +137,7 @@ def sandbox_config(settings: Settings) -> SandboxConfig:
         ),
         pairs=settings.sandbox.pairs,
         data=settings.sandbox.data,
+        tls_dir=(settings.sandbox.tls_dir or settings.world.state_dir / "tls") if settings.sandbox.tls else None,
         with_faults=settings.sandbox.faults,
         may_withdraw=settings.sandbox.withdraw_key,
         keys=settings.sandbox.keys,
@@ -167,7 +169,8 @@ async def sandbox_world(
     """Kraken's client over loopback to a sandbox: one of our own, or the one that `sandbox.connect` names."""
     async with AsyncExitStack() as stack:
         hello, services = await stack.enter_async_context(sandbox_at(settings, clock))
-        session = await stack.enter_async_context(aiohttp.ClientSession())
+        trusted = ssl.create_default_context(cafile=hello.get("ca"))
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusted)))
         account = sandbox_account(hello)
 
         async def connect() -> Parts:
@@ -324,6 +327,7 @@ def read_hello(path: Path) -> dict[str, str]:
     try:
         hello = orjson.loads(read_secret_file(path, key).splitlines()[0])
         wanted = {name: str(hello[name]) for name in ("rest", "ws_public", "ws_private", "api_key", "api_secret")}
+        wanted |= {"ca": str(hello["ca"])} if "ca" in hello else {}
         hosts = {name: urlsplit(wanted[name]).hostname for name in ("rest", "ws_public", "ws_private")}
     except (ValueError, IndexError, KeyError, TypeError) as error:
         raise BadConfiguration(f"{path} is not what a sandbox printed", f"{key}: keep its first line there") from error

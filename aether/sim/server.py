@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -20,6 +21,7 @@ from aether.domain.errors import BadConfiguration
 from aether.domain.values import NANOS_PER_S
 from aether.ports import Clock
 from aether.sim.assets import BY_NAME
+from aether.sim.certificate import Secured, secure
 from aether.sim.connections import CLOSE_S_MAX, MESSAGE_BYTES_MAX, Connections
 from aether.sim.crowd import Crowd
 from aether.sim.desk import STANDARD, Desk, Manners
@@ -55,7 +57,8 @@ class SandboxConfig:
     with `may_withdraw` the key can also withdraw, which no trading client should take. `keys` is how many keys the
     account has: each program needs its own, for nonces and REST limits belong to the key. `with_faults` opens the fault
     port, on `port` + 2. With `pairs` (a number of them, `all`, or names) the market is drawn from the seed, with `data`
-    it is the user's own files of candles; without both it is the recorded one.
+    it is the user's own files of candles; without both it is the recorded one. With `tls_dir` the doors speak TLS
+    alone, with a certificate that is made there; the fault port does not.
     """
 
     balances: Mapping[str, Decimal]
@@ -71,18 +74,27 @@ class SandboxConfig:
     with_faults: bool = False
     pairs: str = ""
     data: Path | None = None
+    tls_dir: Path | None = None
 
 
 class Sandbox:
     """A running sandbox: `start` opens its doors, `run` keeps its market alive, `stop` closes it."""
 
     def __init__(
-        self, desk: Desk, crowd: Crowd, api_keys: Sequence[ApiKey], clock: Clock, *, with_faults: bool
+        self,
+        desk: Desk,
+        crowd: Crowd,
+        api_keys: Sequence[ApiKey],
+        clock: Clock,
+        *,
+        with_faults: bool,
+        secured: Secured | None = None,
     ) -> None:
         self._clock = clock
         self._desk = desk
         self._crowd = crowd
         self._api_keys = api_keys
+        self._secured = secured
         self._rest = RestApi(desk)
         self._box = FaultBox() if with_faults else None
         self._connections = Connections(desk, clock, self._box, lambda: secrets.randbits(64))
@@ -98,7 +110,8 @@ class Sandbox:
     async def start(cls, config: SandboxConfig, clock: Clock) -> Sandbox:
         """Make the exchange, its crowd and its account, and listen. Raises BadConfiguration if that cannot be."""
         desk, crowd, api_keys = _open_desk(config, clock)
-        sandbox = cls(desk, crowd, api_keys, clock, with_faults=config.with_faults)
+        secured = None if config.tls_dir is None else _secured(config.tls_dir, clock)
+        sandbox = cls(desk, crowd, api_keys, clock, with_faults=config.with_faults, secured=secured)
         try:
             await sandbox._open("public", config.port)
             await sandbox._open("private", config.port + 1 if config.port else 0)
@@ -110,19 +123,23 @@ class Sandbox:
         return sandbox
 
     def hello(self) -> dict[str, str]:
-        """Where it is, and the keys to it: `api_key` and `api_secret`, then `api_key_2` and so on."""
+        """Where it is, and the keys to it: `api_key` and `api_secret`, then `api_key_2` and so on.
+
+        With TLS `ca` is the file of the authority that a client must trust.
+        """
         public, private = (self._runners[door].addresses[0][1] for door in ("public", "private"))
         faults = {"faults": f"http://{HOST}:{self._runners['faults'].addresses[0][1]}"} if self._box else {}
         keys: dict[str, str] = {}
         for number, key in enumerate(self._api_keys, start=1):
             suffix = f"_{number}" if number > 1 else ""
             keys |= {f"api_key{suffix}": key.key, f"api_secret{suffix}": key.secret}
-        return faults | {
-            "rest": f"http://{HOST}:{public}",
-            "ws_public": f"ws://{HOST}:{public}/v2",
-            "ws_private": f"ws://{HOST}:{private}/v2",
-            **keys,
+        secure, trust = ("", {}) if self._secured is None else ("s", {"ca": str(self._secured.ca)})
+        addresses = {
+            "rest": f"http{secure}://{HOST}:{public}",
+            "ws_public": f"ws{secure}://{HOST}:{public}/v2",
+            "ws_private": f"ws{secure}://{HOST}:{private}/v2",
         }
+        return faults | addresses | keys | trust
 
     async def run(self) -> None:
         """Let the crowd trade as time passes, until `stop`."""
@@ -158,13 +175,13 @@ class Sandbox:
             app.router.add_route("*", "/0/public/{method}", self._answer_public)
             app.router.add_post("/0/private/{method}", self._answer_private)
         app.router.add_route("*", "/{elsewhere:.*}", _answer_elsewhere)
-        await self._listen(door, app, port)
+        await self._listen(door, app, port, None if self._secured is None else self._secured.context)
 
-    async def _listen(self, name: str, app: web.Application, port: int) -> None:
+    async def _listen(self, name: str, app: web.Application, port: int, tls: ssl.SSLContext | None = None) -> None:
         runner = self._runners[name] = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_S_MAX)
         await runner.setup()
         try:
-            await web.TCPSite(runner, HOST, port).start()
+            await web.TCPSite(runner, HOST, port, ssl_context=tls).start()
         except (OSError, OverflowError) as error:
             raise BadConfiguration(
                 f"the sandbox cannot listen on port {port} of {HOST}: {error}",
@@ -307,6 +324,15 @@ def _market(config: SandboxConfig) -> Market:
     if config.data is not None:
         return own_market(config.data)
     return synthetic_market(config.seed, config.pairs) if config.pairs else recorded_market(config.start_row)
+
+
+def _secured(directory: Path, clock: Clock) -> Secured:
+    try:
+        return secure(directory, HOST, clock.wall_ns())
+    except OSError as error:
+        raise BadConfiguration(
+            f"no certificate can be made in {directory}: {error}", "name a directory of yours"
+        ) from error
 
 
 def _new_token() -> str:
