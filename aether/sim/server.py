@@ -263,10 +263,10 @@ class Sandbox:
 
 
 async def _body_of(request: web.Request) -> bytes:
-    """All of the body. Raises ExchangeRefusal for one too long, or not encoded as its headers say."""
+    """All of the body. Raises ExchangeRefusal for one too long, not encoded as its headers say, or never finished."""
     try:
         return await request.read()
-    except (web.HTTPRequestEntityTooLarge, web.RequestPayloadError) as error:
+    except (web.HTTPRequestEntityTooLarge, web.RequestPayloadError, ConnectionError) as error:
         raise ExchangeRefusal("EAPI:Bad request") from error
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from random import Random
 from typing import Any
 from urllib.parse import urlencode
@@ -117,11 +118,12 @@ def rest(chance: Random, tally: Tally) -> None:
         house.live(chance)
         before = house.state()
         if chance.randrange(3):
-            method, headers, body = _private(chance, house)
+            nonce, change = str(house.key.nonce_used + 1), partial(_known_orders, house, chance)
+            method, headers, body = private_request(chance, nonce, key="key", secret=SECRET, change=change)
             tally.offer(f"POST /0/private/{method} {headers}", body)
             answer = house.rest.private(f"/0/private/{method}", headers, body)
         else:
-            method, query = _public(chance)
+            method, query = public_request(chance)
             tally.offer(f"GET /0/public/{method}", repr(query).encode())
             answer = house.rest.public(method, query)
         errors = _errors(answer)
@@ -140,33 +142,35 @@ def _errors(answer: str) -> list[str]:
     return errors
 
 
-def _public(chance: Random) -> tuple[str, dict[str, str]]:
+def public_request(chance: Random) -> tuple[str, dict[str, str]]:
+    """A public method's name and its query."""
     method = chance.choice(requests.PUBLIC)
     query = {name: _text(chance, value) for name, value in chance.choice(requests.REST[method]).items()}
     return (method if chance.randrange(8) else chance.choice((*requests.PUBLIC, "Nothing", ""))), query
 
 
-def _private(chance: Random, house: House) -> tuple[str, Mapping[str, str], bytes]:
-    """A request of a private method: signed as a rule, so that it comes as far as its fields do."""
+def private_request(
+    chance: Random, nonce: str, *, key: str, secret: str, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> tuple[str, dict[str, str], bytes]:
+    """A private method's name, headers and body: signed as a rule, so that it comes as far as its fields do."""
     method = chance.choice(requests.PRIVATE)
-    fields = chance.choice(requests.REST[method])
-    nonce = str(house.key.nonce_used + 1)
+    fields = change(dict(chance.choice(requests.REST[method])))
     content_type = chance.choice(CONTENT_TYPES[:2] if chance.randrange(8) else CONTENT_TYPES)
     if "json" in content_type.lower():
-        body = wounded(chance, Document(json.dumps({"nonce": nonce, **_real(house, chance, fields)}).encode()))
+        body = wounded(chance, Document(json.dumps({"nonce": nonce, **fields}).encode()))
     else:
-        texts = {name: _text(chance, value) for name, value in _real(house, chance, fields).items()}
+        texts = {name: _text(chance, value) for name, value in fields.items()}
         body = urlencode({"nonce": nonce, **texts}, errors="surrogatepass").encode()
         body = body if chance.randrange(8) else bytes_wounded(chance, body)
     path = f"/0/private/{method}"
-    headers = {"API-Key": "key", "API-Sign": api_sign(SECRET, path, nonce, body), "Content-Type": content_type}
+    headers = {"API-Key": key, "API-Sign": api_sign(secret, path, nonce, body), "Content-Type": content_type}
     if not chance.randrange(10):
         headers[chance.choice(tuple(headers))] = chance.choice(("", "\udcff", "x" * 300, "é", "\x00"))
     return method, headers, body
 
 
-def _real(house: House, chance: Random, fields: requests.Fields) -> dict[str, Any]:
-    """The fields, naming orders that there are where they name any."""
+def _known_orders(house: House, chance: Random, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields, naming an order that there is where they name one."""
     known = [order.order_id for order in house.exchange.open_orders(ACCOUNT)]
     name = chance.choice(known) if known else "O1"
     return {field: name if value == "O1" else value for field, value in fields.items()}
