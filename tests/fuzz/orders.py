@@ -8,22 +8,37 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from random import Random
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import aiohttp
 
-from aether.domain.effects import CancelOrder, SubmitOrder
-from aether.domain.inputs import CancelAnswered, Input, SubmitAccepted, SubmitRefused, SubmitUnknown
+from aether.domain.effects import AmendOrder, CancelBatch, CancelOrder, SetDeadMan, SubmitBatch, SubmitOrder
+from aether.domain.inputs import (
+    AmendAccepted,
+    AmendRefused,
+    AmendUnknown,
+    CancelAllAnswered,
+    CancelAnswered,
+    DeadManAnswered,
+    Input,
+    SubmitAccepted,
+    SubmitRefused,
+    SubmitUnknown,
+)
 from aether.domain.instruments import Side
 from aether.domain.orders import OrderType, TimeInForce
 from aether.domain.spot_gate import recall
 from aether.domain.values import NANOS_PER_S, Price, Qty
 from aether.kraken.connection import Connector, LinkLost, Listener
 from aether.kraken.rate_limit import Tier
-from aether.kraken.rest import RestClient
+from aether.kraken.rest import KeyInUse, RestClient
+from aether.kraken.signing import Credentials, NonceKeeper
 from aether.kraken.venue import KrakenVenue
 from aether.sim.virtual_time import VirtualClock, VirtualTimeLoop
 from tests.fuzz import corpus
@@ -31,6 +46,8 @@ from tests.fuzz.links import T0
 from tests.fuzz.tally import Tally
 from tests.fuzz.wounds import Document, wounded
 
+BASE = "https://kraken.invalid"
+UNSURE = (SubmitUnknown, AmendUnknown, CancelAnswered, CancelAllAnswered, DeadManAnswered)
 BTC = recall("BTC/USD")
 SNAPSHOT = b'{"channel":"executions","type":"snapshot","data":[],"sequence":1}'
 
@@ -104,14 +121,41 @@ class Answering:
 def _answer(chance: Random, asked: Any) -> bytes:
     head = {"method": asked["method"], "req_id": asked["req_id"]}
     times = {"time_in": "2026-07-19T17:54:39.614696Z", "time_out": "2026-07-19T17:54:39.614741Z"}
-    cl_ord_id = asked["params"].get("cl_ord_id", "c1")
     if chance.randrange(2):
-        said = head | {"result": {"order_id": "O1", "cl_ord_id": cl_ord_id}, "success": True} | times
+        said = head | _yes(asked["method"], asked["params"]) | times
     else:
         text = chance.choice((*corpus.error_texts(), "ENever:Seen before", "Limit_price field must be a number_float"))
         said = head | {"error": text, "success": False} | times
     document = Document(json.dumps(said).encode())
     return wounded(chance, document) if chance.randrange(4) else document.text
+
+
+def _yes(method: str, params: Any) -> dict[str, Any]:
+    """A yes in Kraken's shape of each method (recorded answers)."""
+    match method:
+        case "add_order":
+            result: Any = {"order_id": "O1", "cl_ord_id": params["cl_ord_id"]}
+        case "batch_add":
+            rows = enumerate(params["orders"])
+            result = [{"order_id": f"O{number}", "cl_ord_id": row["cl_ord_id"]} for number, row in rows]
+        case "amend_order":
+            result = {"amend_id": "A1", "order_id": "O1"}
+        case "batch_cancel":
+            return {"orders_cancelled": 2, "success": True}
+        case "cancel_all":
+            result = {"count": 2}
+        case "cancel_all_orders_after":
+            result = {"currentTime": "2026-07-19T17:54:39Z", "triggerTime": "2026-07-19T17:55:39Z"}
+        case _:
+            result = {"order_id": "O1"}
+    return {"result": result, "success": True}
+
+
+class Unreachable:
+    """In the place of aiohttp's session: REST, by which cancels go while the link is down, is not there."""
+
+    def request(self, *_: object, **__: object) -> NoReturn:
+        raise aiohttp.ServerDisconnectedError
 
 
 def orders(chance: Random, tally: Tally) -> None:
@@ -124,37 +168,54 @@ def orders(chance: Random, tally: Tally) -> None:
 
 
 async def _orders(chance: Random, tally: Tally, clock: VirtualClock) -> None:
-    for number in range(6):  # a fresh venue each: a key that was once refused sends no more
-        wire = Answering(chance, tally)
-        session, connector = cast("aiohttp.ClientSession", None), cast("Connector", wire)
-        rest = RestClient(session, "https://kraken.invalid", clock=clock, limits=Tier.PRO.value)
-        venue = KrakenVenue(connector, rest, url="", gate=corpus.gate(), clock=clock, limits=Tier.PRO.value)
-        heard: list[Input] = []
-        async with asyncio.TaskGroup() as group:
-            link = group.create_task(venue.run(heard.append))
-            await asyncio.sleep(0)
-            await _ask(venue, wire, number, chance, tally)
-            link.cancel()
+    with tempfile.TemporaryDirectory() as folder:
+        key = KeyInUse(Credentials.from_text(BASE, "key", "c2VjcmV0"), NonceKeeper(Path(folder) / "nonce", clock))
+        for _ in range(6):  # a fresh venue each: a key that was once refused sends no more
+            wire = Answering(chance, tally)
+            session, connector = cast("aiohttp.ClientSession", Unreachable()), cast("Connector", wire)
+            rest = RestClient(session, BASE, clock=clock, limits=Tier.PRO.value, key=key)
+            venue = KrakenVenue(connector, rest, url="", gate=corpus.gate(), clock=clock, limits=Tier.PRO.value)
+            heard: list[Input] = []
+            async with asyncio.TaskGroup() as group:
+                link = group.create_task(venue.run(heard.append))
+                await asyncio.sleep(0)
+                outcome = await chance.choice(_requests(venue))()
+                link.cancel()
+            said = [_read(answer) for answer in wire.said]
+            for each in outcome if isinstance(outcome, tuple) else (outcome,):
+                _is_proved(each, said)
+                tally.ended(type(each).__name__)
 
 
-async def _ask(venue: KrakenVenue, wire: Answering, number: int, chance: Random, tally: Tally) -> None:
-    order = _order(f"c{number}")
-    outcome: object
-    if chance.randrange(4):
-        outcome = await venue.submit(order)
-    else:
-        outcome = await venue.cancel(CancelOrder(order.cl_ord_id, ""))
-    said = [_read(answer) for answer in wire.said]
+def _requests(venue: KrakenVenue) -> Sequence[Callable[[], Awaitable[object]]]:
+    one, two = _order("c1"), _order("c2")
+    amend = AmendOrder(one, replace(one, qty=Qty(Decimal("0.02"))), "O1", "strategy", one.deadline_ns)
+    cancels = (CancelOrder("c1", "O1"), CancelOrder("c2", ""))
+    return (
+        lambda: venue.submit(one),
+        lambda: venue.submit_batch(SubmitBatch((one, two))),
+        lambda: venue.amend(amend),
+        lambda: venue.cancel(cancels[0]),
+        lambda: venue.cancel_batch(CancelBatch(cancels)),
+        venue.cancel_all,
+        lambda: venue.set_dead_man(SetDeadMan(60)),
+    )
+
+
+def _is_proved(outcome: object, said: Sequence[Any]) -> None:
+    """Raise where an outcome is surer than every answer was."""
+    yes, no = [each for each in said if _is_yes(each)], any(_is_no(each) for each in said)
     match outcome:
         case SubmitAccepted(order_id=order_id):
-            assert any(_is_yes(each) and _names(each, order_id) for each in said), outcome
-        case SubmitRefused():
-            assert any(_is_no(each) for each in said), outcome
-        case CancelAnswered(done=True):
-            assert any(_is_yes(each) for each in said), outcome
+            assert any(_names(each, "order_id", order_id) for each in yes), (outcome, said)
+        case AmendAccepted(amend_id=amend_id):
+            assert any(_names(each, "amend_id", amend_id) for each in yes), (outcome, said)
+        case SubmitRefused() | AmendRefused():
+            assert no, (outcome, said)
+        case CancelAnswered(done=True) | CancelAllAnswered(done=True) | DeadManAnswered(done=True):
+            assert yes, (outcome, said)
         case _:
-            assert isinstance(outcome, SubmitUnknown | CancelAnswered), outcome
-    tally.ended(type(outcome).__name__)
+            assert isinstance(outcome, UNSURE), outcome
 
 
 def _order(cl_ord_id: str) -> SubmitOrder:
@@ -194,9 +255,12 @@ def _is_yes(said: Any) -> bool:
     return said is not None and said.get("success") is True and not said.get("error")
 
 
-def _names(said: Any, order_id: str) -> bool:
+def _names(said: Any, name: str, value: str) -> bool:
+    """Whether the result, or a row of it without an error, bears this id."""
     result = said.get("result")
-    return isinstance(result, dict) and result.get("order_id") == order_id != ""
+    if isinstance(result, list):
+        return any(isinstance(row, dict) and row.get(name) == value != "" and not row.get("error") for row in result)
+    return isinstance(result, dict) and result.get(name) == value != ""
 
 
 def _is_no(said: Any) -> bool:

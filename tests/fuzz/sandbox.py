@@ -31,6 +31,8 @@ from tests.fuzz.tally import Tally
 from tests.fuzz.wounds import HOSTILE, Document, bytes_wounded, wounded
 
 D = Decimal
+PATIENCE = ("EAPI:Rate limit exceeded", "EGeneral:Temporary lockout")  # what a client can only wait for
+PATIENCE_NS = 1_000 * NANOS_PER_S
 PAIR = "BTC/USD"
 SECRET = "c2VjcmV0"
 ACCOUNT = "main"
@@ -130,6 +132,9 @@ def rest(chance: Random, tally: Tally) -> None:
         assert not errors or house.state() == before, f"refused with {errors}, yet it changed the account"
         house.assert_sound()
         tally.ended(f"{errors[0] if errors else 'served'}")
+        if errors and errors[0] in PATIENCE:
+            house.clock.now_ns += PATIENCE_NS
+    house.clock.now_ns += PATIENCE_NS
     _is_still_served(house)
 
 
