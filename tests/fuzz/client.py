@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
@@ -37,14 +35,13 @@ from aether.kraken.feed import KrakenFeed
 from aether.kraken.listings import load_listings
 from aether.kraken.private_stream import PrivateListener
 from aether.kraken.rate_limit import Tier
-from aether.kraken.rest import KeyInUse, RestClient
-from aether.kraken.signing import Credentials, NonceKeeper
+from aether.kraken.rest import RestClient
 from aether.kraken.strict_json import Malformed, Unreadable, check
 from aether.kraken.venue import KrakenVenue
 from aether.kraken.wire import Reader
 from aether.sim.virtual_time import VirtualClock, VirtualTimeLoop
 from tests.fuzz import corpus
-from tests.fuzz.links import T0, hear
+from tests.fuzz.links import T0, hear, key_for
 from tests.fuzz.tally import Tally
 from tests.fuzz.wounds import bytes_wounded, wounded
 
@@ -119,15 +116,14 @@ def answers(chance: Random, tally: Tally) -> None:
     """Twelve calls of one client, each with its answers: the whole way from the socket's bytes to the inbox."""
     loop = VirtualTimeLoop()
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            loop.run_until_complete(_answers(chance, tally, Path(folder), VirtualClock(loop, start_wall_ns=T0)))
+        loop.run_until_complete(_answers(chance, tally, VirtualClock(loop, start_wall_ns=T0)))
     finally:
         loop.close()
 
 
-async def _answers(chance: Random, tally: Tally, folder: Path, clock: VirtualClock) -> None:
+async def _answers(chance: Random, tally: Tally, clock: VirtualClock) -> None:
     session: Any = Edge(chance, tally)
-    key = KeyInUse(Credentials.from_text(BASE, "key", "c2VjcmV0"), NonceKeeper(folder / "nonce", clock))
+    key = key_for(BASE)
     for _ in range(4):  # a fresh client: a key that was once refused is not used again
         calls = _calls(RestClient(session, BASE, clock=clock, limits=Tier.PRO.value, key=key), clock)
         for _ in range(3):

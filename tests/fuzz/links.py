@@ -20,6 +20,8 @@ from aether.kraken.connection import LinkLost
 from aether.kraken.feed import KrakenFeed
 from aether.kraken.key_standing import KeyStanding
 from aether.kraken.rate_limit import Tier
+from aether.kraken.rest import KeyInUse
+from aether.kraken.signing import Credentials
 from aether.kraken.venue import KrakenVenue
 
 D = Decimal
@@ -44,6 +46,29 @@ class KeyOnly:
 
     def __init__(self) -> None:
         self.standing = KeyStanding(StillClock())
+
+    def set_limits(self, _limits: object) -> None:
+        """There is no counter to set."""
+
+
+class Nonces:
+    """In the place of the keeper of nonces, whose file has tests of its own: fuzzing should not wait for a disk."""
+
+    def __init__(self) -> None:
+        self._next = 1
+
+    async def take(self) -> int:
+        self._next += 1
+        return self._next
+
+    def jump(self, ahead_ns: int = NANOS_PER_S) -> None:
+        self._next += ahead_ns
+
+
+def key_for(base_url: str) -> KeyInUse:
+    """A key of that address."""
+    nonces: Any = Nonces()
+    return KeyInUse(Credentials.from_text(base_url, "key", "c2VjcmV0"), nonces)
 
 
 class Frames:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from random import Random
 from typing import Any, NoReturn, cast
 
@@ -37,12 +35,11 @@ from aether.domain.spot_gate import recall
 from aether.domain.values import NANOS_PER_S, Price, Qty
 from aether.kraken.connection import Connector, LinkLost, Listener
 from aether.kraken.rate_limit import Tier
-from aether.kraken.rest import KeyInUse, RestClient
-from aether.kraken.signing import Credentials, NonceKeeper
+from aether.kraken.rest import RestClient
 from aether.kraken.venue import KrakenVenue
 from aether.sim.virtual_time import VirtualClock, VirtualTimeLoop
 from tests.fuzz import corpus
-from tests.fuzz.links import T0
+from tests.fuzz.links import T0, key_for
 from tests.fuzz.tally import Tally
 from tests.fuzz.wounds import Document, wounded
 
@@ -168,23 +165,22 @@ def orders(chance: Random, tally: Tally) -> None:
 
 
 async def _orders(chance: Random, tally: Tally, clock: VirtualClock) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        key = KeyInUse(Credentials.from_text(BASE, "key", "c2VjcmV0"), NonceKeeper(Path(folder) / "nonce", clock))
-        for _ in range(6):  # a fresh venue each: a key that was once refused sends no more
-            wire = Answering(chance, tally)
-            session, connector = cast("aiohttp.ClientSession", Unreachable()), cast("Connector", wire)
-            rest = RestClient(session, BASE, clock=clock, limits=Tier.PRO.value, key=key)
-            venue = KrakenVenue(connector, rest, url="", gate=corpus.gate(), clock=clock, limits=Tier.PRO.value)
-            heard: list[Input] = []
-            async with asyncio.TaskGroup() as group:
-                link = group.create_task(venue.run(heard.append))
-                await asyncio.sleep(0)
-                outcome = await chance.choice(_requests(venue))()
-                link.cancel()
-            said = [_read(answer) for answer in wire.said]
-            for each in outcome if isinstance(outcome, tuple) else (outcome,):
-                _is_proved(each, said)
-                tally.ended(type(each).__name__)
+    key = key_for(BASE)
+    for _ in range(6):  # a fresh venue each: a key that was once refused sends no more
+        wire = Answering(chance, tally)
+        session, connector = cast("aiohttp.ClientSession", Unreachable()), cast("Connector", wire)
+        rest = RestClient(session, BASE, clock=clock, limits=Tier.PRO.value, key=key)
+        venue = KrakenVenue(connector, rest, url="", gate=corpus.gate(), clock=clock, limits=Tier.PRO.value)
+        heard: list[Input] = []
+        async with asyncio.TaskGroup() as group:
+            link = group.create_task(venue.run(heard.append))
+            await asyncio.sleep(0)
+            outcome = await chance.choice(_requests(venue))()
+            link.cancel()
+        said = [_read(answer) for answer in wire.said]
+        for each in outcome if isinstance(outcome, tuple) else (outcome,):
+            _is_proved(each, said)
+            tally.ended(type(each).__name__)
 
 
 def _requests(venue: KrakenVenue) -> Sequence[Callable[[], Awaitable[object]]]:
