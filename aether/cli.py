@@ -144,7 +144,8 @@ def sandbox(
     tls: Annotated[bool | None, typer.Option("--tls", help="https and wss, with a certificate made for it")] = None,
     faults: Annotated[bool | None, typer.Option("--faults", help="open the fault port")] = None,
     withdraw_key: Annotated[bool | None, typer.Option("--withdraw-key", help="let the key withdraw")] = None,
-    keys: Annotated[int | None, typer.Option(help="keys of the account, one for each program")] = None,
+    accounts: Annotated[int | None, typer.Option(help="accounts, each with its own money and keys")] = None,
+    keys: Annotated[int | None, typer.Option(help="keys of each account, one for each program")] = None,
     hello: Annotated[Path | None, typer.Option(help="also keep the first line in this file, mode 0600")] = None,
 ) -> None:
     """Run only the made Kraken, for any client. The first line on standard output is JSON: addresses and key."""
@@ -159,6 +160,7 @@ def sandbox(
         "tls": tls,
         "faults": faults,
         "withdraw_key": withdraw_key,
+        "accounts": accounts,
         "keys": keys,
     }
     changes = {name: value for name, value in given.items() if value is not None}

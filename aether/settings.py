@@ -225,8 +225,10 @@ class Sandbox(_Section):
     """true or false"""
     withdraw_key: bool = False
     """true or false"""
+    accounts: int = Field(default=1, ge=1, le=100)
+    """made accounts, each with its own money"""
     keys: int = Field(default=1, ge=1, le=100)
-    """keys of the made account, one for each program"""
+    """keys of each made account, one for each program"""
     connect: Path | None = None
     """file with the first line of a sandbox that runs elsewhere on this machine"""
 

@@ -140,6 +140,7 @@ def sandbox_config(settings: Settings) -> SandboxConfig:
         tls_dir=(settings.sandbox.tls_dir or settings.world.state_dir / "tls") if settings.sandbox.tls else None,
         with_faults=settings.sandbox.faults,
         may_withdraw=settings.sandbox.withdraw_key,
+        accounts=settings.sandbox.accounts,
         keys=settings.sandbox.keys,
     )
 

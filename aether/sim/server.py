@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 
 from aiohttp import web
@@ -54,11 +55,11 @@ class SandboxConfig:
     `port` 0 takes any free ports; otherwise `port` and `port` + 1 are used. `speed` is how many recorded hours pass in
     one real hour, 1 to 3600. `start_row` is the recorded hour to begin with; as many lie before it, for candles of the
     past. `balances` are the account's deposits by v2 asset name. Without `api_key` and `api_secret` both are new ones;
-    with `may_withdraw` the key can also withdraw, which no trading client should take. `keys` is how many keys the
-    account has: each program needs its own, for nonces and REST limits belong to the key. `with_faults` opens the fault
-    port, on `port` + 2. With `pairs` (a number of them, `all`, or names) the market is drawn from the seed, with `data`
-    it is the user's own files of candles; without both it is the recorded one. With `tls_dir` the doors speak TLS
-    alone, with a certificate that is made there; the fault port does not.
+    with `may_withdraw` the key can also withdraw, which no trading client should take. `keys` is how many keys each of
+    the `accounts` has: a program needs its own, for nonces and REST limits belong to the key. `with_faults` opens the
+    fault port, on `port` + 2. With `pairs` (a number of them, `all`, or names) the market is drawn from the seed, with
+    `data` it is the user's own files of candles; without both it is the recorded one. With `tls_dir` the doors speak
+    TLS alone, with a certificate that is made there; the fault port does not.
     """
 
     balances: Mapping[str, Decimal]
@@ -70,6 +71,7 @@ class SandboxConfig:
     api_secret: str | None = None
     manners: Manners = STANDARD
     may_withdraw: bool = False
+    accounts: int = 1
     keys: int = 1
     with_faults: bool = False
     pairs: str = ""
@@ -123,23 +125,19 @@ class Sandbox:
         return sandbox
 
     def hello(self) -> dict[str, str]:
-        """Where it is, and the keys to it: `api_key` and `api_secret`, then `api_key_2` and so on.
+        """Where it is, and the keys to it: `api_key` and `api_secret`, `api_key_2`, ..., `account_2_api_key`, ...
 
         With TLS `ca` is the file of the authority that a client must trust.
         """
         public, private = (self._runners[door].addresses[0][1] for door in ("public", "private"))
         faults = {"faults": f"http://{HOST}:{self._runners['faults'].addresses[0][1]}"} if self._box else {}
-        keys: dict[str, str] = {}
-        for number, key in enumerate(self._api_keys, start=1):
-            suffix = f"_{number}" if number > 1 else ""
-            keys |= {f"api_key{suffix}": key.key, f"api_secret{suffix}": key.secret}
         secure, trust = ("", {}) if self._secured is None else ("s", {"ca": str(self._secured.ca)})
         addresses = {
             "rest": f"http{secure}://{HOST}:{public}",
             "ws_public": f"ws{secure}://{HOST}:{public}/v2",
             "ws_private": f"ws{secure}://{HOST}:{private}/v2",
         }
-        return faults | addresses | keys | trust
+        return faults | addresses | _named(self._api_keys) | trust
 
     async def run(self) -> None:
         """Let the crowd trade as time passes, until `stop`."""
@@ -293,9 +291,13 @@ def _open_desk(config: SandboxConfig, clock: Clock) -> tuple[Desk, Crowd, Sequen
         crowd = Crowd(
             exchange, market.hours, seed=config.seed, speed=config.speed, start_row=market.start_row, now_ns=now_ns
         )
-        exchange.open_account(ACCOUNT, config.balances, now_ns)
-        api_keys = [_api_key(config)]
-        api_keys += [_api_key(replace(config, api_key=None, api_secret=None)) for _ in range(1, config.keys)]
+        api_keys = []
+        for number in range(1, config.accounts + 1):
+            account = ACCOUNT if number == 1 else f"{ACCOUNT}-{number}"
+            exchange.open_account(account, config.balances, now_ns)
+            api_keys += [_new_key(config, account) for _ in range(config.keys)]
+        first = api_keys[0]
+        api_keys[0] = replace(first, key=config.api_key or first.key, secret=config.api_secret or first.secret)
     except ValueError as error:
         raise BadConfiguration(f"no sandbox can be made: {error}", "correct the setting that it names") from error
     board = MarketBoard(crowd.candles, exchange.pairs, now_ns)
@@ -307,11 +309,11 @@ def _open_desk(config: SandboxConfig, clock: Clock) -> tuple[Desk, Crowd, Sequen
     return desk, crowd, api_keys
 
 
-def _api_key(config: SandboxConfig) -> ApiKey:
+def _new_key(config: SandboxConfig, account: str) -> ApiKey:
     return ApiKey(
-        config.api_key or base64.b64encode(secrets.token_bytes(42)).decode(),
-        config.api_secret or base64.b64encode(secrets.token_bytes(64)).decode(),
-        ACCOUNT,
+        base64.b64encode(secrets.token_bytes(42)).decode(),
+        base64.b64encode(secrets.token_bytes(64)).decode(),
+        account,
         permissions=(*TRADING_PERMISSIONS, "withdraw-funds") if config.may_withdraw else TRADING_PERMISSIONS,
     )
 
@@ -333,6 +335,16 @@ def _secured(directory: Path, clock: Clock) -> Secured:
         raise BadConfiguration(
             f"no certificate can be made in {directory}: {error}", "name a directory of yours"
         ) from error
+
+
+def _named(api_keys: Sequence[ApiKey]) -> dict[str, str]:
+    """Every key under a name of its own; those of the first account, and the first of each account, bear no number."""
+    named: dict[str, str] = {}
+    for place, (_, of_account) in enumerate(groupby(api_keys, lambda key: key.account), start=1):
+        for number, key in enumerate(of_account, start=1):
+            prefix, suffix = f"account_{place}_" if place > 1 else "", f"_{number}" if number > 1 else ""
+            named |= {f"{prefix}api_key{suffix}": key.key, f"{prefix}api_secret{suffix}": key.secret}
+    return named
 
 
 def _new_token() -> str:

@@ -173,16 +173,18 @@ async def test_the_living_book_can_be_followed_and_is_the_exchanges() -> None:
     assert frames > 20
 
 
-async def test_each_program_can_have_a_key_of_its_own_on_the_one_account() -> None:
-    sandbox = await Sandbox.start(SandboxConfig(BALANCES, keys=3), RealClock())
+async def test_each_account_has_its_own_money_and_each_program_its_own_key() -> None:
+    sandbox = await Sandbox.start(SandboxConfig(BALANCES, accounts=2, keys=2), RealClock())
+    hello = sandbox.hello()
     try:
-        hello = sandbox.hello()
-        assert {name for name in hello if name.startswith("api_key")} == {"api_key", "api_key_2", "api_key_3"}
-        third = hello | {"api_key": hello["api_key_3"], "api_secret": hello["api_secret_3"]}
         async with aiohttp.ClientSession() as http:
-            answers = [await Client(http, keys).private("Balance") for keys in (hello, third)]  # the same nonce twice
-        assert answers[0] == answers[1]
-        assert answers[0]["error"] == []
+            clients = [
+                Client(http, hello | {name: hello[numbered.format(name)] for name in ("api_key", "api_secret")})
+                for numbered in ("{}", "{}_2", "account_2_{}", "account_2_{}_2")
+            ]
+            await clients[0].private("AddOrder", pair="XBTUSD", type="buy", ordertype="market", volume="0.01")
+            bitcoins = [(await client.private("Balance"))["result"].get("XXBT") for client in clients]
+        assert bitcoins == ["0.5100000000", "0.5100000000", "0.5000000000", "0.5000000000"]
     finally:
         await sandbox.stop()
 
