@@ -13,15 +13,18 @@ from typing import Any
 
 import aiohttp
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aether.domain.effects import AskAccount, SubmitOrder
-from aether.domain.inputs import AccountSeen, Input, OrderReported, PrivateStreamLive, SubmitAccepted
-from aether.domain.orders import OrderReport, OrderType, PriceType, TimeInForce
+from aether.domain.effects import AmendOrder, SubmitBatch, SubmitOrder
+from aether.domain.inputs import AmendAccepted, Input, OrderReported, PrivateStreamLive, SubmitAccepted
+from aether.domain.instruments import Side
+from aether.domain.orders import OrderReport, OrderType, PriceType, SelfTrade, TimeInForce
 from aether.domain.spot_gate import GatePolicy, SpotGate
-from aether.domain.values import NANOS_PER_S
-from aether.kraken.connection import ConnectBudget, Connector
+from aether.domain.values import NANOS_PER_S, Price, Qty
+from aether.kraken.account import read_closed_orders, read_open_orders
+from aether.kraken.connection import ConnectBudget, Connector, LinkTimes
+from aether.kraken.endpoints import Endpoint
 from aether.kraken.listings import load_listings
 from aether.kraken.rate_limit import TierLimits
 from aether.kraken.rest import KeyInUse, RestClient
@@ -34,6 +37,7 @@ from aether.sim.server import ACCOUNT, Sandbox, SandboxConfig
 
 MANY = 10**6  # limits are the subject of other tests
 WIDE = replace(TIERS["pro"], rest_max=MANY, trading_max=MANY)
+A_FEW = settings(max_examples=60)  # each is a few round trips of a real server
 BALANCES = {"USD": Decimal(10**9), "BTC": Decimal(1000)}
 
 
@@ -45,11 +49,16 @@ class Line:
     venue: KrakenVenue
     sandbox: Sandbox
     clock: SystemClock
-    heard: list[Input] = field(default_factory=list)
+    rest: RestClient
+    gate: SpotGate
+    is_live: bool = False
+    heard: dict[str, list[OrderReport]] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def put(self, told: Input) -> None:
-        self.heard.append(told)
+        self.is_live |= isinstance(told, PrivateStreamLive)
+        if isinstance(told, OrderReported):
+            self.heard.setdefault(told.report.order_id, []).append(told.report)
         self.news.set()
 
     async def wait_for(self, holds: Callable[[], bool]) -> None:
@@ -59,8 +68,7 @@ class Line:
                 await self.news.wait()
 
     def reports(self, order_id: str) -> list[OrderReport]:
-        told = [told.report for told in self.heard if isinstance(told, OrderReported)]
-        return [report for report in told if report.order_id == order_id]
+        return self.heard.get(order_id, [])
 
     def run(self, scene: Coroutine[Any, Any, None]) -> None:
         self.runner.run(scene)
@@ -85,16 +93,21 @@ async def connected(runner: asyncio.Runner, stack: AsyncExitStack, directory: Pa
     key = KeyInUse(credentials, NonceKeeper(directory / "nonce", clock))
     rest = RestClient(session, hello["rest"], clock=clock, limits=limits, key=key)
     gate = SpotGate(await load_listings(rest), GatePolicy(frozenset(), frozenset({"BTC/USD"})))
-    connector = Connector(session, clock=clock, random=Random(1), budget=ConnectBudget(clock))
+    # The loop stands still between two examples, which is no silence of the link.
+    times = LinkTimes(silence_s=3_600)
+    connector = Connector(session, clock=clock, random=Random(1), budget=ConnectBudget(clock), times=times)
     venue = KrakenVenue(connector, rest, url=hello["ws_private"], gate=gate, clock=clock, limits=limits)
-    line = Line(runner, venue, sandbox, clock)
+    # The venue takes its tier from Kraken, and waits for its counter: looks go by a client that does not.
+    looks = RestClient(session, hello["rest"], clock=clock, limits=limits, key=key)
+    line = Line(runner, venue, sandbox, clock, looks, gate)
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
     for task in (tasks.create_task(venue.run(line.put)), tasks.create_task(sandbox.run())):
         stack.callback(task.cancel)
-    await line.wait_for(lambda: any(isinstance(told, PrivateStreamLive) for told in line.heard))
+    await line.wait_for(lambda: line.is_live)
     return line
 
 
+@A_FEW
 @given(data=st.data())
 def test_every_field_of_an_order_comes_back_over_the_stream_and_over_rest(
     data: st.DataObject, line: Line, orders: Any
@@ -111,17 +124,16 @@ def due(order: SubmitOrder, deadline_ns: int) -> SubmitOrder:
 
 
 async def there_and_back(line: Line, order: SubmitOrder) -> None:
-    asked_ns = line.clock.wall_ns() - NANOS_PER_S
     answer = await line.venue.submit(order)
     assert isinstance(answer, SubmitAccepted), answer
     await line.wait_for(lambda: bool(line.reports(answer.order_id)))
-    seen = await line.venue.account(AskAccount("round trip", asked_ns))
+    opened = read_open_orders(await line.rest.call(Endpoint.OPEN_ORDERS), line.gate)
+    closed = read_closed_orders(await line.rest.call(Endpoint.CLOSED_ORDERS), line.gate).orders
     assert (await line.venue.cancel_all()).done
 
     assert_said(order, line.reports(answer.order_id)[0])
     assert_triggers(order, line.reports(answer.order_id)[0])
-    assert isinstance(seen, AccountSeen), seen
-    (told,) = [told for told in (*seen.open_orders, *seen.closed_orders) if told.order_id == answer.order_id]
+    told = next(told for told in (*opened, *closed) if told.order_id == answer.order_id)
     assert_said(order, told)
     assert_triggers(became_a_price(order, told), told)
     kept = line.sandbox.exchange.find_order(ACCOUNT, order_id=answer.order_id)
@@ -129,6 +141,94 @@ async def there_and_back(line: Line, order: SubmitOrder) -> None:
     assert kept.deadline_ns is not None
     assert kept.deadline_ns // 10**6 == order.deadline_ns // 10**6  # sent to the millisecond
     assert kept.self_trade == order.self_trade.value
+
+
+@A_FEW
+@given(data=st.data())
+def test_every_field_of_an_amend_comes_back(data: st.DataObject, line: Line, orders: Any) -> None:
+    order = due(resting(data.draw(orders())), line.clock.wall_ns() + 5 * NANOS_PER_S)
+    line.run(amended_and_back(line, order, data.draw(st.sampled_from(changes_of(order)))))
+
+
+def resting(order: SubmitOrder) -> SubmitOrder:
+    """The order at prices where it waits: a buy of 2000 dollars, or a sell that wakes at 2000 dollars or far off."""
+    changes: dict[str, Any] = {"post_only": False, "self_trade": SelfTrade.CANCEL_NEWEST}
+    if order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
+        changes["time_in_force"] = TimeInForce.GTC
+    if order.order_type is OrderType.MARKET:
+        changes["order_type"] = OrderType.LIMIT
+    if order.limit_price is not None or order.order_type is OrderType.MARKET:
+        changes["limit_price"] = Price(Decimal(2000))
+    if order.trigger is None:
+        return replace(order, side=Side.BUY, **changes)
+    if order.order_type.is_trailing:
+        asked = replace(order.trigger, price=Decimal(10), price_type=PriceType.PCT)
+    else:
+        is_stop = order.order_type in (OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT)
+        asked = replace(order.trigger, price=Decimal(2000 if is_stop else 10**6), price_type=PriceType.STATIC)
+    return replace(order, side=Side.SELL, trigger=asked, **changes)
+
+
+def changes_of(order: SubmitOrder) -> list[dict[str, Any]]:
+    """Everything that an amend may change of it, and some of it together."""
+    less = Qty(order.qty.coins - Decimal("0.0001"))
+    more = Qty(order.qty.coins + Decimal("0.0001"))
+    if order.display_qty is not None:
+        return [{"display_qty": order.qty}] if order.display_qty != order.qty else [{"qty": more}]
+    changes: list[dict[str, Any]] = [{"qty": more}, {"qty": less}]
+    if order.limit_price is not None:
+        changes += [{"limit_price": Price(Decimal("1999.9"))}, {"limit_price": Price(Decimal(2100)), "qty": less}]
+    trigger = order.trigger
+    if trigger is None:
+        return changes
+    further = trigger.price + 1
+    changes += [{"trigger": replace(trigger, price=further)}, {"trigger": replace(trigger, price=further), "qty": less}]
+    if trigger.limit_offset is not None:
+        changes.append({"trigger": replace(trigger, limit_offset=trigger.limit_offset + 1)})
+        changes.append({"trigger": replace(trigger, limit_offset=Decimal(1), limit_offset_type=PriceType.PCT)})
+    return [change for change in changes if any(getattr(order, name) != value for name, value in change.items())]
+
+
+async def amended_and_back(line: Line, order: SubmitOrder, change: dict[str, Any]) -> None:
+    assert (await line.venue.cancel_all()).done  # what an example that failed left behind
+    answer = await line.venue.submit(order)
+    assert isinstance(answer, SubmitAccepted), answer
+    after = replace(order, **change)
+    amend = AmendOrder(order, after, answer.order_id, "trend", order.deadline_ns)
+    accepted = await line.venue.amend(amend)
+    assert isinstance(accepted, AmendAccepted), (accepted, order, change)
+    await line.wait_for(lambda: any(was_amended(report) for report in line.reports(answer.order_id)))
+    told = next(report for report in line.reports(answer.order_id) if was_amended(report))
+    assert (await line.venue.cancel_all()).done
+
+    assert_said(after, told)
+    assert_triggers(after, told)
+    assert told.terms is not None
+    assert told.terms.display_qty == after.display_qty
+
+
+def was_amended(report: OrderReport) -> bool:
+    return report.terms is not None and report.terms.is_amended
+
+
+@A_FEW
+@given(data=st.data())
+def test_each_order_of_a_batch_comes_back(data: st.DataObject, line: Line, orders: Any) -> None:
+    drawn = data.draw(st.lists(orders(), min_size=2, max_size=15))
+    deadline_ns = line.clock.wall_ns() + 5 * NANOS_PER_S
+    asked = (replace(due(order, deadline_ns), cl_ord_id=f"b{place}") for place, order in enumerate(drawn))
+    line.run(batched_and_back(line, SubmitBatch(tuple(asked))))
+
+
+async def batched_and_back(line: Line, batch: SubmitBatch) -> None:
+    outcomes = await line.venue.submit_batch(batch)
+    assert [type(outcome) for outcome in outcomes] == [SubmitAccepted] * len(batch.orders), outcomes
+    ids = [outcome.order_id for outcome in outcomes if isinstance(outcome, SubmitAccepted)]
+    await line.wait_for(lambda: all(line.reports(order_id) for order_id in ids))
+    assert (await line.venue.cancel_all()).done
+    for order, order_id in zip(batch.orders, ids, strict=True):
+        assert_said(order, line.reports(order_id)[0])
+        assert_triggers(order, line.reports(order_id)[0])
 
 
 def assert_said(order: SubmitOrder, report: OrderReport) -> None:
