@@ -26,12 +26,14 @@ check: $(VENV)/.dev ## format, lint, types, house rules, spelling
 	$(PYTEST) -q tests/house
 	$(BIN)/codespell README.md docs config aether tests
 
-ci: $(VENV)/.dev ## what `make test` leaves out: longer properties, fuzzing, a whole simulated day
+ci: $(VENV)/.fuzz ## what `make test` leaves out: longer properties, fuzzing, a whole simulated day
 	TEST_PROFILE=ci $(PYTEST) -n 2 --dist loadfile tests/property tests/wire tests/simulation/test_day_of_trading.py tests/simulation/test_rate_storm.py
 	$(BIN)/python -m tests.fuzz --cases 10000
+	$(BIN)/python -m tests.fuzz.coverage_guided --cases 10000
 
-fuzz: $(VENV)/.dev ## wound what both decoders read, CASES=1000000 times from SEED=1
+fuzz: $(VENV)/.fuzz ## wound what both decoders read, CASES=1000000 times from SEED=1, then guided by coverage
 	$(BIN)/python -m tests.fuzz --cases $(CASES) --seed $(SEED)
+	$(BIN)/python -m tests.fuzz.coverage_guided --cases $(CASES) --seed $(SEED)
 
 bench: $(VENV)/.dev $(PEERS)/.done ## speed and memory, each figure beside a peer or a floor of the same run
 	$(BIN)/python tests/bench/run.py
@@ -48,6 +50,10 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
+$(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	@touch $@
+
 $(PEERS)/.done: requirements-peers.lock
 	@test -d $(PEERS) || $(PYTHON) -m venv $(PEERS)
 	@echo "installing other people's clients into $(PEERS) (once)" >&2
@@ -61,6 +67,8 @@ lock: ## write the lock files anew (needs uv on the PATH)
 	  pyproject.toml --group dev -o requirements-dev.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --group peers -o requirements-peers.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --group fuzz -o requirements-fuzz.lock
 
 clean: ## forget the environment and the caches
 	rm -rf $(VENV) $(PEERS) $(FREQTRADE) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -5,7 +5,6 @@ The claim: every request has an answer of Kraken's shape; a refused one changes 
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable
 from decimal import Decimal
@@ -83,9 +82,8 @@ class House:
             self.exchange.set_level(PAIR, "bid", D(59990 - step), D(step + 1), now_ns)
             self.exchange.set_level(PAIR, "ask", D(60010 + step), D(step + 1), now_ns)
         board = MarketBoard(lambda _pair, _interval_s, _now_ns: [], self.exchange.pairs, now_ns)
-        drawn = itertools.count(1)
         self.key = ApiKey("key", SECRET, ACCOUNT)
-        self.keys = KeyRing(self.key, lambda: f"token-{next(drawn)}")
+        self.keys = KeyRing(self.key, lambda: requests.TOKEN)
         self.desk = Desk(self.exchange, Nobody(self.exchange), board, self.keys, self.clock)
         self.rest = RestApi(self.desk)
         self.market, self.accounts = MarketHub(self.desk), AccountHub(self.desk)
@@ -128,7 +126,7 @@ def rest(chance: Random, tally: Tally) -> None:
             method, query = public_request(chance)
             tally.offer(f"GET /0/public/{method}", repr(query).encode())
             answer = house.rest.public(method, query)
-        errors = _errors(answer)
+        errors = errors_of(answer)
         assert not errors or house.state() == before, f"refused with {errors}, yet it changed the account"
         house.assert_sound()
         tally.ended(f"{errors[0] if errors else 'served'}")
@@ -138,7 +136,7 @@ def rest(chance: Random, tally: Tally) -> None:
     _is_still_served(house)
 
 
-def _errors(answer: str) -> list[str]:
+def errors_of(answer: str) -> list[str]:
     """The error list of an answer of Kraken's shape: an error or a result, never both or neither."""
     said: Any = msgspec.json.decode(answer)
     errors: list[Any] = said["error"]
@@ -195,12 +193,12 @@ def _text(chance: Random, value: object) -> str:
 
 def _is_still_served(house: House) -> None:
     """A good request after all that was bad. A nonce at the end of its range is used up, as Kraken's would be."""
-    assert _errors(house.rest.public("Time", {})) == []
+    assert errors_of(house.rest.public("Time", {})) == []
     nonce = str(house.key.nonce_used + 1)
     if int(nonce) < NONCE_LIMIT:
         body = urlencode({"nonce": nonce}).encode()
         headers = {"API-Key": "key", "API-Sign": api_sign(SECRET, "/0/private/BalanceEx", nonce, body)}
-        assert _errors(house.rest.private("/0/private/BalanceEx", headers, body)) == []
+        assert errors_of(house.rest.private("/0/private/BalanceEx", headers, body)) == []
 
 
 # --- WebSocket ------------------------------------------------------------------------------------------------------
@@ -209,7 +207,7 @@ def _is_still_served(house: House) -> None:
 def sockets(chance: Random, tally: Tally) -> None:
     """Twenty requests on one connection, either door, and a good one after them."""
     house, texts = House(), list[str]()
-    assert house.keys.issue_token(house.key, house.clock.now_ns) == requests.TOKEN
+    house.keys.issue_token(house.key, house.clock.now_ns)
     door: Door = chance.choice(("public", "private"))
     session = Session(house.desk, house.market, house.accounts, door=door, connection_id=2**63 + 1, send=texts.append)
     session.open()
