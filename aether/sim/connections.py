@@ -22,7 +22,7 @@ from aether.sim.ws_market import MarketHub
 
 MESSAGE_BYTES_MAX = 64 * 1024
 CLOSE_S_MAX = 1.0  # how long a client may take to say goodbye
-UNSENT_FRAMES_MAX = 2_000  # a reader further behind than this is dropped
+UNSENT_FRAMES_MAX = 10_000  # a reader further behind than this is dropped: some seconds of all pairs
 
 IDLE_NS_MAX = 60 * NANOS_PER_S  # Kraken docs, WebSockets introduction: closed after about a minute without traffic
 STATUS_EVERY_BEATS = 60  # Kraken's SDK: the status is told again from time to time

@@ -67,10 +67,21 @@ class Crowd:
     def advance(self, now_ns: int) -> None:
         """Do all that is due by now, each act at its own time, then let the exchange's own timers act."""
         while self._next[0] <= now_ns:
-            at_ns, act = self._next
-            act(at_ns)
-            self._next = next(self._actions)
+            self._act()
         self._exchange.advance(now_ns)
+
+    def advance_some(self, now_ns: int, acts_max: int) -> None:
+        """The same, but only so many acts: where a machine cannot keep up, the market falls behind and nobody waits."""
+        for _ in range(acts_max):
+            if self._next[0] > now_ns:
+                break
+            self._act()
+        self._exchange.advance(now_ns)
+
+    def _act(self) -> None:
+        at_ns, act = self._next
+        act(at_ns)
+        self._next = next(self._actions)
 
     def candles(self, pair: str, interval_s: int, now_ns: int) -> list[Candle]:
         """Up to 720 complete candles and the running one, oldest first. Raises KeyError for an unknown pair."""

@@ -19,7 +19,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import islice
-from types import MappingProxyType
 from typing import Literal
 
 from aether.domain.values import NANOS_PER_S
@@ -30,7 +29,7 @@ from aether.sim.clearing import Clearing
 from aether.sim.intake import OPEN_ORDERS_MAX, Intake
 from aether.sim.matching import RULES_CHANGED, USER_REQUEST, Matcher, Taking
 from aether.sim.order_book import CROWD
-from aether.sim.pair_market import PairMarket
+from aether.sim.pair_market import PairMarket, RulesOf
 from aether.sim.records import (
     SYSTEM_STATUSES,
     Amend,
@@ -288,7 +287,7 @@ class Exchange:
     @property
     def pairs(self) -> Mapping[str, PairRules]:
         """Rules by v2 name; `status` in them is the pair's status now."""
-        return MappingProxyType({name: market.rules for name, market in self._markets.items()})
+        return RulesOf(self._markets)
 
     @property
     def system_status(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from itertools import islice
 
@@ -152,6 +152,25 @@ class PairMarket:
         key = (half.side, ticks)
         if key not in self._before:
             self._before[key] = half.lots_at(ticks)
+
+
+class RulesOf(Mapping[str, PairRules]):
+    """The rules of all pairs as they are at each look."""
+
+    def __init__(self, markets: Mapping[str, PairMarket]) -> None:
+        self._markets = markets
+
+    def __getitem__(self, name: str) -> PairRules:
+        return self._markets[name].rules
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._markets
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._markets)
+
+    def __len__(self) -> int:
+        return len(self._markets)
 
 
 def _whole(value: Decimal, decimals: int) -> int | None:

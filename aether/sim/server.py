@@ -46,6 +46,7 @@ BODY_BYTES_MAX = 256 * 1024
 
 _PAUSE_S_MAX = 0.25  # timers of the exchange act at most this late
 _PAUSE_S_MIN = 0.005
+_ACTS_MAX = 500  # some ten milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,8 +306,19 @@ def _open_desk(config: SandboxConfig, clock: Clock) -> tuple[Desk, Crowd, Sequen
         if isinstance(event, LevelChanged):  # the trades till now are in the candles already
             board.change_level(event)
     keys = KeyRing(api_keys, _new_token)
-    desk = Desk(exchange, crowd, board, keys, clock, manners=config.manners, pair_rows=market.rows)
+    desk = Desk(exchange, _Paced(crowd), board, keys, clock, manners=config.manners, pair_rows=market.rows)
     return desk, crowd, api_keys
+
+
+class _Paced:
+    """The crowd in slices, so that clients are served even where the machine cannot keep up with the market."""
+
+    def __init__(self, crowd: Crowd) -> None:
+        self._crowd = crowd
+
+    def advance(self, now_ns: int) -> None:
+        """Do some of what is due by now."""
+        self._crowd.advance_some(now_ns, _ACTS_MAX)
 
 
 def _new_key(config: SandboxConfig, account: str) -> ApiKey:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import lru_cache
 
 import msgspec
 
@@ -31,6 +32,7 @@ class MalformedText(ValueError):
     """Not the JSON that a client may send: broken, too deep, or with NaN or Infinity in it."""
 
 
+@lru_cache(maxsize=65_536)  # a book tells the same prices and quantities again and again
 def digits(value: Decimal, decimals: int) -> str:
     """The value with exactly so many decimals, never with an exponent: `5100` at 8 is `5100.00000000`."""
     return format(value.quantize(Decimal(1).scaleb(-decimals), context=_DISPLAY), "f")

@@ -34,26 +34,34 @@ class Topic:
 class BookView:
     """The top of one book as its subscribers hold it, cut to their depth."""
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: Book, depth: int) -> None:
+        self._depth = depth
         self._bids = dict(book.bids)
         self._asks = dict(book.asks)
 
-    def move_to(self, book: Book, whole: Book) -> tuple[Rows, Rows]:
+    def move_to(self, book: Book) -> tuple[Rows, Rows]:
         """Levels of bids and asks to send, so that subscribers hold `book` once they cut to their depth.
 
-        `whole` tells a level that is gone (quantity 0) from one pushed out of sight, of which nothing is sent
-        (Kraken docs, WebSocket v2 book guide).
+        Of a level that was pushed out of sight nothing is sent, for the cut takes it away (Kraken docs, WebSocket v2
+        book guide); one that lay better than the worst in sight now, and is not there, is gone (quantity 0).
         """
-        bids = _differences(self._bids, book.bids, whole.bids)
-        asks = _differences(self._asks, book.asks, whole.asks)
-        self._bids, self._asks = dict(book.bids), dict(book.asks)
-        return bids, asks
+        bids, asks = dict(book.bids), dict(book.asks)
+        # The worst price in sight, with its sign turned for asks, so that better is greater on both sides.
+        worst_bid = min(bids) if len(bids) == self._depth else -Decimal("Infinity")
+        worst_ask = -max(asks) if len(asks) == self._depth else -Decimal("Infinity")
+        changed = (
+            _differences(self._bids, bids, lambda price: price > worst_bid),
+            _differences(self._asks, asks, lambda price: -price > worst_ask),
+        )
+        self._bids, self._asks = bids, asks
+        return changed
 
 
-def _differences(before: dict[Decimal, Decimal], now: Rows, whole: Rows) -> Rows:
-    still_there = {price for price, _ in whole}
-    gone = [(price, ZERO) for price in before if price not in still_there]
-    return gone + [(price, qty) for price, qty in now if before.get(price) != qty]
+def _differences(
+    before: dict[Decimal, Decimal], now: dict[Decimal, Decimal], was_in_sight: Callable[[Decimal], bool]
+) -> Rows:
+    gone = [(price, ZERO) for price in before if price not in now and was_in_sight(price)]
+    return gone + [(price, qty) for price, qty in now.items() if before.get(price) != qty]
 
 
 class MarketHub:
@@ -62,7 +70,8 @@ class MarketHub:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._listeners: dict[Topic, dict[Send, None]] = {}
-        self._views: dict[Topic, BookView] = {}
+        self._views: dict[str, dict[Topic, BookView]] = {}
+        self._candles: dict[str, dict[Topic, None]] = {}
         self._best: dict[str, tuple[Rows, Rows]] = {}
         desk.listen(self._hear)
 
@@ -72,8 +81,12 @@ class MarketHub:
         if send in listeners:
             return False
         listeners[send] = None
-        if topic.channel == "book" and topic not in self._views:
-            self._views[topic] = BookView(self._desk.exchange.book(topic.symbol, topic.number))
+        if topic.channel == "book":
+            views = self._views.setdefault(topic.symbol, {})
+            if topic not in views:
+                views[topic] = BookView(self._desk.exchange.book(topic.symbol, topic.number), topic.number)
+        elif topic.channel == "ohlc":
+            self._candles.setdefault(topic.symbol, {})[topic] = None
         return True
 
     def leave(self, topic: Topic, send: Send) -> bool:
@@ -84,7 +97,8 @@ class MarketHub:
         del listeners[send]
         if not listeners:
             del self._listeners[topic]
-            self._views.pop(topic, None)
+            self._views.get(topic.symbol, {}).pop(topic, None)
+            self._candles.get(topic.symbol, {}).pop(topic, None)
         return True
 
     def leave_all(self, send: Send) -> None:
@@ -131,13 +145,13 @@ class MarketHub:
         self._send(Topic("instrument"), lambda: market_frames.instrument_frame(self._desk, "update", changed))
 
     def _publish_books(self, symbol: str) -> None:
-        topics = [topic for topic in self._views if topic.symbol == symbol]
-        if not topics:
+        views = self._views.get(symbol)
+        if not views:
             return
-        whole = self._desk.exchange.book(symbol, BOOK_DEPTHS[-1])
-        for topic in topics:
-            book = Book(symbol, whole.bids[: topic.number], whole.asks[: topic.number])
-            bids, asks = self._views[topic].move_to(book, whole)
+        deepest = self._desk.exchange.book(symbol, max(topic.number for topic in views))
+        for topic, view in views.items():
+            book = Book(symbol, deepest.bids[: topic.number], deepest.asks[: topic.number])
+            bids, asks = view.move_to(book)
             if bids or asks:
                 self._send_text(topic, market_frames.book_frame(self._desk, "update", book, bids, asks))
 
@@ -147,7 +161,7 @@ class MarketHub:
         self._send(
             Topic("ticker", symbol, trigger="trades"), lambda: market_frames.ticker_frame(desk, "update", symbol)
         )
-        for topic in [topic for topic in self._listeners if (topic.channel, topic.symbol) == ("ohlc", symbol)]:
+        for topic in self._candles.get(symbol, ()):
             candle = desk.board.candles(symbol, topic.number, desk.now_ns())[-1]
             self._send_text(topic, market_frames.candle_frame(desk, "update", symbol, topic.number, [candle]))
 
