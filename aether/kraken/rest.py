@@ -223,7 +223,7 @@ class RestClient:
                 return await _body(response)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise _NoAnswer(f"not reached: {error}", was_sent=False) from error
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError) as error:  # a time-out is an OSError too
             raise _NoAnswer(f"{type(error).__name__}: {error}", was_sent=True) from error
 
     def _result(self, endpoint: Endpoint, body: bytes) -> msgspec.Raw:

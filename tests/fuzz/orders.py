@@ -184,7 +184,7 @@ async def _orders(chance: Random, tally: Tally, clock: VirtualClock) -> None:
 
 
 def _requests(venue: KrakenVenue) -> Sequence[Callable[[], Awaitable[object]]]:
-    one, two = _order("c1"), _order("c2")
+    one, two = order_of("c1"), order_of("c2")
     amend = AmendOrder(one, replace(one, qty=Qty(Decimal("0.02"))), "O1", "strategy", one.deadline_ns)
     cancels = (CancelOrder("c1", "O1"), CancelOrder("c2", ""))
     return (
@@ -214,7 +214,7 @@ def _is_proved(outcome: object, said: Sequence[Any]) -> None:
             assert isinstance(outcome, UNSURE), outcome
 
 
-def _order(cl_ord_id: str) -> SubmitOrder:
+def order_of(cl_ord_id: str) -> SubmitOrder:
     return SubmitOrder(
         cl_ord_id=cl_ord_id,
         symbol=BTC,
