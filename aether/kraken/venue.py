@@ -63,7 +63,7 @@ from aether.kraken.outcomes import (
     submit_outcome,
 )
 from aether.kraken.private_stream import PrivateListener, StreamGone
-from aether.kraken.rate_limit import TierLimits, limits_of_max
+from aether.kraken.rate_limit import Tier, TierLimits, limits_of_max
 from aether.kraken.refusals import Refusal, RefusalClass
 from aether.kraken.rest import RestClient
 from aether.kraken.strict_json import Unreadable
@@ -312,7 +312,8 @@ class KrakenVenue:
     def _learn_tier(self, points_max: int) -> None:
         limits = limits_of_max(points_max)
         self._counters.set_limits(limits)
-        self._rest.set_limits(limits)
+        if limits in [tier.value for tier in Tier]:  # a figure of no known tier says nothing of REST
+            self._rest.set_limits(limits)
 
     def _adopt_count(self, symbol: Symbol, milli: int) -> None:
         self._counters.adopt(symbol, milli, self._clock.monotonic_ns())
