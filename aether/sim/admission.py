@@ -69,7 +69,7 @@ def admit(market: PairMarket, new: NewOrder, now_ns: int) -> Admitted:
         lots = _lots(market, new.qty, "volume")
     display_lots = check_display(market, new.display_qty, lots) if new.display_qty is not None else 0
     is_priced = new.limit_price is not None or trigger_ticks
-    check_minimums(market, lots, limit_ticks if is_priced else facing.best() or market.last_ticks)
+    check_minimums(market, market.qty(lots), limit_ticks if is_priced else facing.best() or market.last_ticks)
     return Admitted(limit_ticks, lots, display_lots, trigger_ticks)
 
 
@@ -91,9 +91,8 @@ def check_display(market: PairMarket, display_qty: Decimal, lots: int) -> int:
     return display_lots
 
 
-def check_minimums(market: PairMarket, lots: int, ticks: int | None) -> None:
+def check_minimums(market: PairMarket, qty: Decimal, ticks: int | None) -> None:
     """Raise ExchangeRefusal for an order below the pair's minimum in coins, or at this price below that in dollars."""
-    qty = market.qty(lots)
     if qty < market.rules.qty_min:
         raise ExchangeRefusal("EGeneral:Invalid arguments:volume minimum not met")
     if ticks is not None and MONEY.multiply(market.price(ticks), qty) < market.rules.cost_min:

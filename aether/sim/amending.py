@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from aether.domain.values import MONEY, ZERO
 from aether.sim.account import WorkingOrder
 from aether.sim.admission import check_amount, check_display, check_minimums
 from aether.sim.clearing import check_funds
@@ -116,19 +117,16 @@ def _move_limit(market: PairMarket, changed: WorkingOrder, amend: Amend) -> None
 
 def _resize(market: PairMarket, changed: WorkingOrder, amend: Amend) -> None:
     order = changed.order
-    filled = market.lots(order.cum_qty)
-    assert filled is not None, f"{order.cum_qty} of {order} is off the lot"
-    total = filled + changed.lots_left
     if amend.qty is not None:
-        asked = market.lots(amend.qty)
-        if asked is None or asked <= 0:
+        # What was filled may be off the lot, where the pair's rules changed since; what is left may not.
+        left = market.lots(max(ZERO, MONEY.subtract(amend.qty, order.cum_qty)))
+        if amend.qty <= 0 or market.lots(amend.qty) is None or left is None:
             raise ExchangeRefusal("EGeneral:Invalid arguments:order_qty")
-        total = max(asked, filled)
-        changed.lots_left = total - filled
-        changed.order = replace(order, qty=market.qty(total))
+        changed.lots_left = left
+        changed.order = replace(order, qty=max(amend.qty, order.cum_qty))
     if not changed.lots_left:
         return
-    check_minimums(market, total, changed.ticks or None)
+    check_minimums(market, changed.order.qty, changed.ticks or None)
     if amend.display_qty is not None:
         changed.display_lots = check_display(market, amend.display_qty, changed.lots_left)
         changed.order = replace(changed.order, display_qty=amend.display_qty)

@@ -18,7 +18,7 @@ from aether.sim.field_text import (
 )
 from aether.sim.order_form import socket_order
 from aether.sim.records import PRICE_TYPES, TRAILING_KINDS, PriceType
-from aether.sim.rest_changes import BATCH_MAX, BATCH_MIN, CANCEL_BATCH_MAX, the_open_order
+from aether.sim.rest_changes import BATCH_MAX, BATCH_MIN, CANCEL_BATCH_MAX, amend_counted, the_open_order
 from aether.sim.rest_trading import cancel_together
 from aether.sim.wire import rfc3339
 from aether.sim.ws_answers import Answer, Fields, Method
@@ -36,8 +36,7 @@ def amend_order(desk: Desk, account: str, fields: Fields) -> list[Answer]:
     order = the_open_order(desk, account, found.order_id if found is not None else "")
     now_ns = desk.now_ns()
     amend = _amend(order, fields, now_ns)
-    desk.trading_counters.amend(order, now_ns)
-    amend_id = desk.exchange.amend_order(account, amend, now_ns)
+    amend_id = amend_counted(desk, account, amend, now_ns)
     return [Answer({"amend_id": amend_id, name: text})]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -213,6 +214,18 @@ def test_a_shut_market_takes_no_amend(exchange: Exchange, status: str, text: str
 
     with pytest.raises(ExchangeRefusal, match=text):
         exchange.amend_order("ann", amend(order, qty="0.05"), 3 * S)
+
+
+def test_an_order_filled_in_smaller_lots_than_there_are_now_is_amended_as_far_as_it_goes(exchange: Exchange) -> None:
+    order = exchange.add_order("ann", limit("buy", "0.201", "9000.0"), 2 * S)
+    exchange.add_order("bob", limit("sell", "0.001", "9000.0"), 3 * S)
+    exchange.set_pair_rules(replace(BTC, qty_decimals=2), 4 * S)
+
+    with pytest.raises(ExchangeRefusal, match="EGeneral:Invalid arguments:order_qty"):
+        exchange.amend_order("ann", amend(order, qty="0.1"), 5 * S)
+    exchange.amend_order("ann", amend(order, limit_price="9001.0"), 5 * S)
+
+    assert exchange.book(PAIR).bids == ((D("9001.0"), D("0.20")),)
 
 
 def test_nobody_amends_what_is_gone_or_anothers(exchange: Exchange) -> None:

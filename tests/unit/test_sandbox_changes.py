@@ -219,6 +219,16 @@ def test_amend_order_keeps_the_id_and_order_amends_tells_of_it(counter: Counter)
     }
 
 
+def test_an_amend_to_what_is_filled_costs_as_a_cancel_too(counter: Counter) -> None:
+    order_id = counter.place(**LIMIT | {"volume": "0.02"})
+    counter.desk.exchange.crowd_trade("BTC/USD", "sell", D("59000.0"), D("0.01"), counter.clock.now_ns)
+
+    counter.rest("AmendOrder", txid=order_id, order_qty="0.01")
+
+    assert counter.row(order_id)["status"] == "canceled"
+    assert counter.desk.trading_counters.points("main", "BTC/USD", counter.clock.now_ns) == 1 + (1 + 3) + 8
+
+
 @pytest.mark.parametrize(
     ("form", "text"),
     [
