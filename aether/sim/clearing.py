@@ -86,12 +86,11 @@ class Clearing:
         """Report an order's state to its account."""
         self.events.append(OrderEvent(exec_type, working.order, trade, self.now_ns))
 
-    def tell_change(self, working: WorkingOrder, exec_type: Literal["amended", "restated"], reason: str) -> None:
-        """Report what became of an open order's terms, and keep it in the order's history."""
+    def tell_amended(self, working: WorkingOrder, reason: str) -> None:
+        """Report what a client made of an open order, and keep it in the order's history."""
         picture = replace(working.order, reason=reason)
-        self.events.append(OrderEvent(exec_type, picture, None, self.now_ns))
-        kind: Literal["user", "restated"] = "user" if exec_type == "amended" else "restated"
-        record = AmendRecord(self.new_id("T"), kind, picture, reason, self.now_ns)
+        self.events.append(OrderEvent("amended", picture, None, self.now_ns))
+        record = AmendRecord(self.new_id("T"), "user", picture, reason, self.now_ns)
         working.owner.amends.setdefault(working.order_id, []).append(record)
 
     def _priced(

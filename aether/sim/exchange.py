@@ -181,7 +181,7 @@ class Exchange:
             self._settle(market)
         else:
             working.order = changed.order
-            self._clearing.tell_change(working, "amended", USER_REQUEST)
+            self._clearing.tell_amended(working, USER_REQUEST)
             self._end(working, "canceled", USER_REQUEST)
         return working.owner.amends[working.order_id][-1].amend_id
 
@@ -195,6 +195,8 @@ class Exchange:
         old = self._open(account, order_id)
         if old.order.cl_ord_id is not None or (old.order.trigger is not None and old.order.trigger.is_triggered):
             raise ExchangeRefusal("EOrder:Invalid order")
+        if (new.pair, new.side) != (old.order.pair, old.order.side):
+            raise ExchangeRefusal("EGeneral:Invalid arguments:type")
         market, working = self._intake.admitted(old.owner, new, self._system_status, instead_of=old)
         self._end(old, "canceled", "Order replaced")
         return self._place(market, working)

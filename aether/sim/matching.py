@@ -131,7 +131,7 @@ class Matcher:
         self._clearing.hold_anew(market, working)
         if rests and keeps_place:
             self._show_less(market, working)
-        self._clearing.tell_change(working, "amended", USER_REQUEST)
+        self._clearing.tell_amended(working, USER_REQUEST)
         if rests and not keeps_place:
             self.enter(market, working)
         elif working.trigger_ticks and working.is_waiting and working.order.status != "pending_new":

@@ -38,7 +38,6 @@ ExecType: TypeAlias = Literal[
     "canceled",
     "expired",
     "amended",
-    "restated",
     "status",
     "iceberg_refill",
 ]
@@ -216,10 +215,13 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class AmendRecord:
-    """One row of an order's history: what it was from `at_ns` on, and who changed it (Kraken docs, Order Amends)."""
+    """One row of an order's history: what it was from `at_ns` on, and why (Kraken docs, Order Amends).
+
+    This engine never restates an order by itself, so nothing is `restated` here.
+    """
 
     amend_id: str
-    amend_type: Literal["original", "user", "restated"]
+    amend_type: Literal["original", "user"]
     order: Order
     reason: str
     at_ns: int

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -164,8 +165,11 @@ class Life(RuleBasedStateMachine):
         order = self.choose(account, random)
         if order is None:
             return
+        new = drawn_order(random, self.now_ns)
+        if random.random() < 0.9:
+            new = replace(new, side=order.side)
         try:
-            self.exchange.replace_order(account, order.order_id, drawn_order(random, self.now_ns), self.now_ns)
+            self.exchange.replace_order(account, order.order_id, new, self.now_ns)
         except ExchangeRefusal:
             assert self.exchange.find_order(account, order_id=order.order_id) == order
 
