@@ -41,7 +41,15 @@ def plain(value: Decimal) -> str:
 
 def rounded_to_step(value: Decimal, step: Decimal, rounding: str) -> Decimal:
     """Nearest multiple of `step` in the given direction, exact in the money context."""
+    _, digits, exponent = step.as_tuple()
+    if digits == (1,) and isinstance(exponent, int):
+        return rounded_to_decimals(value, -exponent, rounding)
     return MONEY.multiply(MONEY.divide(value, step).to_integral_value(rounding, MONEY), step)
+
+
+def rounded_to_decimals(value: Decimal, decimals: int, rounding: str) -> Decimal:
+    """As `rounded_to_step` for a step of 10^-decimals: moving the point takes a tenth of the time of dividing."""
+    return value.scaleb(decimals, MONEY).to_integral_value(rounding, MONEY).scaleb(-decimals, MONEY)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -72,11 +80,11 @@ class Usd:
 
     def rounded_down(self, decimals: int) -> Usd:
         """Towards zero, to so many decimals."""
-        return Usd(rounded_to_step(self.amount, Decimal(1).scaleb(-decimals), ROUND_DOWN))
+        return Usd(rounded_to_decimals(self.amount, decimals, ROUND_DOWN))
 
     def rounded_up(self, decimals: int) -> Usd:
         """Away from zero, to so many decimals."""
-        return Usd(rounded_to_step(self.amount, Decimal(1).scaleb(-decimals), ROUND_UP))
+        return Usd(rounded_to_decimals(self.amount, decimals, ROUND_UP))
 
     def __str__(self) -> str:
         return plain(self.amount)

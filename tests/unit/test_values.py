@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from decimal import ROUND_DOWN, Context, Decimal, localcontext
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Context, Decimal, localcontext
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from aether.domain.values import Price, Qty, Usd, plain, rounded_to_step
+from aether.domain.values import MONEY, Price, Qty, Usd, plain, rounded_to_decimals, rounded_to_step
 
 D = Decimal
 
@@ -88,3 +90,16 @@ def test_sums_of_money_do_not_depend_on_the_ambient_decimal_context() -> None:
         assert Price(D("123456.7")).times(Qty(D("1.0001"))).amount == D("123469.04567")
         assert Price(D("123456.8")).bps_from(Price(D("123456.7"))) != 0
         assert rounded_to_step(D("123456.789"), D("0.01"), ROUND_DOWN) == D("123456.78")
+
+
+@given(
+    value=st.decimals(-(10**12), 10**12, places=None, allow_nan=False, allow_infinity=False),
+    decimals=st.integers(-2, 18),
+    rounding=st.sampled_from([ROUND_DOWN, ROUND_UP, ROUND_HALF_EVEN]),
+)
+def test_moving_the_point_rounds_to_the_same_digits_as_dividing(value: Decimal, decimals: int, rounding: str) -> None:
+    step = Decimal(1).scaleb(-decimals)
+    divided = MONEY.multiply(MONEY.divide(value, step).to_integral_value(rounding, MONEY), step)
+
+    assert str(rounded_to_decimals(value, decimals, rounding)) == str(divided)
+    assert str(rounded_to_step(value, step, rounding)) == str(divided)
