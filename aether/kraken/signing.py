@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import hashlib
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256, sha512
 from pathlib import Path
 from typing import Protocol, Self
 from urllib.parse import urlencode
@@ -47,10 +47,10 @@ class Credentials:
     _outer: _Hash = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        block = self.secret if len(self.secret) <= SHA512_BLOCK else hashlib.sha512(self.secret).digest()
+        block = self.secret if len(self.secret) <= SHA512_BLOCK else sha512(self.secret).digest()
         block = block.ljust(SHA512_BLOCK, b"\0")
-        object.__setattr__(self, "_inner", hashlib.sha512(bytes(byte ^ 0x36 for byte in block)))
-        object.__setattr__(self, "_outer", hashlib.sha512(bytes(byte ^ 0x5C for byte in block)))
+        object.__setattr__(self, "_inner", sha512(bytes(byte ^ 0x36 for byte in block)))
+        object.__setattr__(self, "_outer", sha512(bytes(byte ^ 0x5C for byte in block)))
 
     @classmethod
     def from_text(cls, base_url: str, api_key: str, secret_base64: str) -> Self:
@@ -71,7 +71,7 @@ class Credentials:
     def sign(self, path: str, nonce: int, body: bytes) -> str:
         """Value of `API-Sign` for these exact bytes; `path` begins at `/0/private/`, and `body` holds the nonce too."""
         inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(path.encode("ascii") + hashlib.sha256(b"%d" % nonce + body).digest())
+        inner.update(path.encode("ascii") + sha256(b"%d" % nonce + body).digest())
         outer.update(inner.digest())
         return binascii.b2a_base64(outer.digest(), newline=False).decode("ascii")
 

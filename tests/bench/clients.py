@@ -298,7 +298,7 @@ async def aether_durable_order(port: int, _orders: int) -> dict[str, float]:
 
 async def _order(port: int, *, is_durable: bool) -> dict[str, float]:
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DISK"))))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=Path.cwd())))
         ours = await stack.enter_async_context(_ours(port))
         journal: Journal | _NoMemory = _NoMemory()
         tape: Tape | _NoMemory = _NoMemory()

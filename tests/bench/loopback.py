@@ -57,7 +57,7 @@ class Venue:
         self._is_counting = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):  # the run is over
             while head := await reader.readuntil(b"\r\n\r\n"):
                 if b"Upgrade: websocket" in head or b"upgrade: websocket" in head.lower():
                     await self._socket(head, reader, writer)
