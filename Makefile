@@ -8,7 +8,7 @@ SEED ?= 1
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run test check ci fuzz lock clean bench help
+.PHONY: run test check ci peers peers-freqtrade fuzz lock clean bench help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -26,10 +26,14 @@ check: $(VENV)/.dev ## format, lint, types, house rules, spelling
 	$(PYTEST) -q tests/house
 	$(BIN)/codespell README.md docs config aether tests
 
-ci: $(VENV)/.fuzz ## what `make test` leaves out: longer properties, fuzzing, a whole simulated day
+ci: $(VENV)/.fuzz ## what `make test` leaves out: longer properties, fuzzing, a simulated day, other people's clients
 	TEST_PROFILE=ci $(PYTEST) -n 2 --dist loadfile tests/property tests/wire tests/simulation/test_day_of_trading.py tests/simulation/test_rate_storm.py
 	$(BIN)/python -m tests.fuzz --cases 10000
 	$(BIN)/python -m tests.fuzz.coverage_guided --cases 10000
+	$(MAKE) peers
+
+peers: $(VENV)/.run $(PEERS)/.done ## other people's clients on the sandbox
+	$(PEERS)/bin/python -m pytest --confcutdir=tests/peers tests/peers
 
 fuzz: $(VENV)/.fuzz ## wound what both decoders read, CASES=1000000 times from SEED=1, then guided by coverage
 	$(BIN)/python -m tests.fuzz --cases $(CASES) --seed $(SEED)

@@ -69,6 +69,8 @@ class Desk:
         self._crowd = crowd
         self._clock = clock
         self._listeners: list[Listener] = []
+        for pair in exchange.pairs:
+            self._note_best(pair, self.now_ns())
 
     def now_ns(self) -> int:
         """The exchange's time: real time, nanoseconds since 1970 UTC."""

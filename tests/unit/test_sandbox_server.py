@@ -210,7 +210,7 @@ async def test_everybody_hears_of_a_status_change(sandbox: Sandbox, client: Clie
     assert [(await hear(wire, "status"))["data"][0]["system"] for wire in wires] == ["post_only"] * 2
 
 
-async def test_candles_are_served_at_once_for_every_interval() -> None:
+async def test_candles_and_the_spread_are_served_at_once() -> None:
     sandbox = await Sandbox.start(SandboxConfig(BALANCES), RealClock())
     async with aiohttp.ClientSession() as http:
         client = Client(http, sandbox.hello())
@@ -221,6 +221,7 @@ async def test_candles_are_served_at_once_for_every_interval() -> None:
             assert result["last"] == (rows[-2][0] if len(rows) > 1 else 0)
             assert all(two[0] - one[0] == interval * 60 for one, two in pairwise(rows))
             assert all(D(row[3]) <= min(D(row[1]), D(row[4])) <= D(row[2]) for row in rows)
+        assert (await client.public("Spread?pair=XBTUSD"))["result"]["XXBTZUSD"]
     await sandbox.stop()
 
 
