@@ -53,7 +53,7 @@ def decode(text: str | bytes) -> object:
     try:
         msgspec.json.decode(text)  # stricter than json: no NaN, no lone surrogates, which no answer could repeat
         return json.loads(text, parse_float=Decimal)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, ArithmeticError) as error:  # the last: an exponent beyond any decimal
         raise MalformedText(f"no JSON: {type(error).__name__}") from error
 
 

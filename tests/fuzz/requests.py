@@ -78,6 +78,8 @@ REST: Mapping[str, Sequence[Fields]] = {
 PUBLIC = ("Time", "SystemStatus", "Assets", "AssetPairs", "Ticker", "OHLC", "Depth", "Trades", "Spread")
 PRIVATE = tuple(name for name in REST if name not in PUBLIC)
 
+PRIVATE_FORMS = tuple((name, form) for name in PRIVATE for form in REST[name])  # orders stand for a quarter of them
+
 TOKEN = "token-1"
 _PAIRS = ["BTC/USD", "ETH/USD"]
 _ORDER = {

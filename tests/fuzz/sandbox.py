@@ -156,8 +156,8 @@ def private_request(
     chance: Random, nonce: str, *, key: str, secret: str, change: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> tuple[str, dict[str, str], bytes]:
     """A private method's name, headers and body: signed as a rule, so that it comes as far as its fields do."""
-    method = chance.choice(requests.PRIVATE)
-    fields = change(dict(chance.choice(requests.REST[method])))
+    method, form = chance.choice(requests.PRIVATE_FORMS)
+    fields = change(dict(form))
     content_type = chance.choice(CONTENT_TYPES[:2] if chance.randrange(8) else CONTENT_TYPES)
     if "json" in content_type.lower():
         body = wounded(chance, Document(json.dumps({"nonce": nonce, **fields}).encode()))

@@ -115,7 +115,19 @@ def test_requests_are_read_without_floats() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "NaN", '{"a":Infinity}', '["\\ud800 alone"]', "[" * 100_000, "9" * 10_000, b"\xff\xfe", "{} {}"]
+    "text",
+    [
+        "",
+        "{",
+        "NaN",
+        '{"a":Infinity}',
+        '["\\ud800 alone"]',
+        "[" * 100_000,
+        "9" * 10_000,
+        "1e-9999999999999999999",
+        b"\xff\xfe",
+        "{} {}",
+    ],
 )
 def test_what_is_no_json_is_refused(text: str | bytes) -> None:
     with pytest.raises(MalformedText):
