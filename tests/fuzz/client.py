@@ -17,7 +17,7 @@ from zlib import crc32
 
 import aiohttp
 
-from aether.domain.effects import AskAccount, CancelOrder
+from aether.domain.effects import AskAccount, CancelBatch, CancelOrder, SetDeadMan
 from aether.domain.errors import OutcomeUnknown, VenueRefused, VenueUnavailable
 from aether.domain.inputs import (
     AccountUnavailable,
@@ -32,6 +32,7 @@ from aether.domain.spot_gate import recall
 from aether.journal.codec import decode, encode
 from aether.kraken.connection import Connector
 from aether.kraken.feed import KrakenFeed
+from aether.kraken.key_passport import ask_passport
 from aether.kraken.listings import load_listings
 from aether.kraken.private_stream import PrivateListener
 from aether.kraken.rate_limit import Tier
@@ -135,11 +136,16 @@ def _calls(rest: RestClient, clock: VirtualClock) -> Sequence[Callable[[], Await
     gate, nowhere = corpus.gate(), cast("Connector", None)
     venue = KrakenVenue(nowhere, rest, url="", gate=gate, clock=clock, limits=Tier.PRO.value)
     feed = KrakenFeed(nowhere, rest, url="", gate=gate, symbols=(BTC,), clock=clock)
+    cancels = (CancelOrder("c1", "O1"), CancelOrder("c2", ""))
     stream = PrivateListener(rest, gate, clock, itertools.count(1), 1.0)
     return (
         lambda: venue.account(AskAccount("why", 0)),
         lambda: venue.account(AskAccount("why", 0)),
-        lambda: venue.cancel(CancelOrder("c1", "O1")),
+        lambda: venue.cancel(cancels[0]),
+        lambda: venue.cancel_batch(CancelBatch(cancels)),
+        venue.cancel_all,
+        lambda: venue.set_dead_man(SetDeadMan(60)),
+        lambda: ask_passport(rest),
         lambda: venue.fees((BTC,)),
         lambda: feed.history(BTC, 3600, 10),
         lambda: load_listings(rest),

@@ -59,10 +59,17 @@ WRITTEN_FRAMES = tuple(
         (b'{"Error":"Exceeded msg rate"}',),
     )
 )
-BALANCES = (
-    b'{"error":[],"result":{"XXBT":{"balance":"1.5000000000","hold_trade":"0.2500000000"},"XBT.F":{"balance":"2.0"},'
-    b'"ZUSD":{"balance":"171288.6158","hold_trade":"8249.7600","credit":"0.0","credit_used":"0.0"},"ETH2.S":{"balance":"1"}}}'
-)
+WRITTEN_ANSWERS: Mapping[str, bytes] = {
+    "BalanceEx": b'{"error":[],"result":{"XXBT":{"balance":"1.5000000000","hold_trade":"0.2500000000"},'
+    b'"XBT.F":{"balance":"2.0"},"ETH2.S":{"balance":"1"},'
+    b'"ZUSD":{"balance":"171288.6158","hold_trade":"8249.7600","credit":"0.0","credit_used":"0.0"}}}',
+    "TradeVolume": b'{"error":[],"result":{"currency":"ZUSD","volume":"200709.0523","fees":{"XXBTZUSD":{"fee":"0.2200",'
+    b'"minfee":"0.0500","maxfee":"0.4000","nextfee":null,"nextvolume":"250000.0000","tiervolume":"100000.0000"}},'
+    b'"fees_maker":{"XXBTZUSD":{"fee":"0.1200"}},"inputs":{"domain_spot_volume_30d":"1"}}}',
+    "CancelOrderBatch": b'{"error":[],"result":{"count":2}}',
+    "CancelAllOrdersAfter": b'{"error":[],"result":{"currentTime":"2026-07-19T17:54:39Z",'
+    b'"triggerTime":"2026-07-19T17:55:39Z"}}',
+}
 ANSWERS_IN: Mapping[str, Sequence[str]] = {
     "Assets": ("kraken-async-rs/rest-asset_info.json", "live-2026-09/rest-Assets-five.json"),
     "AssetPairs": ("kraken-async-rs/rest-tradable_asset_pairs.json", "nautilus/http_asset_pairs.json"),
@@ -76,6 +83,8 @@ ANSWERS_IN: Mapping[str, Sequence[str]] = {
     "QueryOrders": ("xchange/market-ask-order.json", "ccxt/fetchOrder-closed-market.json"),
     "TradesHistory": ("kraken-async-rs/rest-trades_history.json",),
     "TradeVolume": ("kraken-async-rs/rest-trade_volume.json",),
+    "CancelAll": ("kraken-async-rs/rest-cancel_all_orders.json",),
+    "GetApiKeyInfo": ("kraken-net/rest-get-api-key-info.json",),
     "CancelOrder": ("kraken-async-rs/rest-cancel_order.json", "xchange/cancelorder-data.json"),
 }
 
@@ -123,8 +132,8 @@ def book_frames() -> tuple[Document, ...]:
 @cache
 def answers(name: str) -> tuple[Document, ...]:
     """Answers of a REST endpoint, by its name at Kraken."""
-    found = [recorded(path) for path in ANSWERS_IN.get(name, ())] + ([BALANCES] if name == "BalanceEx" else [])
-    return _documents(found or [b'{"error":[],"result":{}}'])
+    found = [recorded(path) for path in ANSWERS_IN.get(name, ())]
+    return _documents([*found, WRITTEN_ANSWERS[name]] if name in WRITTEN_ANSWERS else found)
 
 
 @cache

@@ -12,7 +12,9 @@ import msgspec
 
 from aether.domain.spot_gate import recall
 from aether.kraken import account
+from aether.kraken.key_passport import read_passport
 from aether.kraken.listings import read_asset_names, read_bars, read_listings
+from aether.kraken.outcomes import stopped_by_result
 from aether.kraken.strict_json import Malformed, Unreadable, check
 from aether.kraken.wire import Reader
 from aether.sim.keys import api_sign
@@ -54,6 +56,8 @@ def results() -> Read:
         read_asset_names,
         read_listings,
         lambda result: read_bars(result, 10),
+        read_passport,
+        stopped_by_result,
     )
 
     def read(result: bytes) -> None:
@@ -115,7 +119,7 @@ SEEDS: Mapping[str, Callable[[], Sequence[bytes]]] = {
     "frames": lambda: [document.text for document in (*corpus.frames(), *corpus.book_frames()[:10])],
     "results": lambda: [
         bytes(msgspec.json.decode(document.text, type=dict[str, msgspec.Raw])["result"])
-        for name in (*corpus.ANSWERS_IN, "BalanceEx")
+        for name in dict.fromkeys((*corpus.ANSWERS_IN, *corpus.WRITTEN_ANSWERS))
         for document in corpus.answers(name)
     ],
     "rest": lambda: [

@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from aether.kraken.endpoints import Endpoint
 from tests.fuzz import corpus
 from tests.fuzz.wounds import BROKEN, SOUND, Document, wounded
 
@@ -51,6 +52,11 @@ def test_a_long_recording_is_cut_to_rows_that_are_whole() -> None:
     assert all({"altname", "quote", "costmin", "status"} <= set(row) for row in shortened["result"].values())
 
 
-@pytest.mark.parametrize("name", [*corpus.ANSWERS_IN, "BalanceEx"])
-def test_every_recorded_answer_is_there_to_be_wounded(name: str) -> None:
-    assert len(corpus.answers(name)) == len(corpus.ANSWERS_IN.get(name, (name,)))
+@pytest.mark.parametrize("endpoint", Endpoint)
+def test_every_endpoint_has_an_answer_to_be_wounded(endpoint: Endpoint) -> None:
+    assert corpus.answers(endpoint.value.name)
+
+
+@pytest.mark.parametrize("name", corpus.ANSWERS_IN)
+def test_no_recorded_answer_is_passed_over(name: str) -> None:
+    assert len(corpus.answers(name)) == len(corpus.ANSWERS_IN[name]) + (name in corpus.WRITTEN_ANSWERS)
