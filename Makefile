@@ -35,6 +35,9 @@ ci: $(VENV)/.fuzz ## what `make test` leaves out: longer properties, fuzzing, a 
 peers: $(VENV)/.run $(PEERS)/.done ## other people's clients on the sandbox
 	$(PEERS)/bin/python -m pytest --confcutdir=tests/peers tests/peers
 
+peers-freqtrade: $(VENV)/.run $(PEERS)/.done $(FREQTRADE)/.done ## a freqtrade bot on the sandbox, dry and live
+	$(PEERS)/bin/python -m pytest --confcutdir=tests/peers tests/peers/freqtrade/trades.py
+
 fuzz: $(VENV)/.fuzz ## wound what both decoders read, CASES=1000000 times from SEED=1, then guided by coverage
 	$(BIN)/python -m tests.fuzz --cases $(CASES) --seed $(SEED)
 	$(BIN)/python -m tests.fuzz.coverage_guided --cases $(CASES) --seed $(SEED)
@@ -64,6 +67,12 @@ $(PEERS)/.done: requirements-peers.lock
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-peers.lock
 	@touch $@
 
+$(FREQTRADE)/.done: tests/peers/freqtrade/requirements.lock
+	@test -d $(FREQTRADE) || $(PYTHON) -m venv $(FREQTRADE)
+	@echo "installing freqtrade into $(FREQTRADE) (once)" >&2
+	@$(FREQTRADE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 lock: ## write the lock files anew (needs uv on the PATH)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  pyproject.toml --group build -o requirements.lock
@@ -71,6 +80,8 @@ lock: ## write the lock files anew (needs uv on the PATH)
 	  pyproject.toml --group dev -o requirements-dev.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --group peers -o requirements-peers.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --group freqtrade -o tests/peers/freqtrade/requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --group fuzz -o requirements-fuzz.lock
 
