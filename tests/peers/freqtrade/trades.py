@@ -25,7 +25,7 @@ ENDS_WITHIN_S = 60.0
 
 def config_of(sandbox: Any, *, dry_run: bool, database: Path) -> dict[str, Any]:
     # docs/sandbox.md: freqtrade
-    addresses = {"urls": {"api": {"public": sandbox.rest, "private": sandbox.rest}}, "enableRateLimit": False}
+    addresses = {"urls": {"api": {"public": sandbox.rest, "private": sandbox.rest}}}
     pricing = {"price_side": "other", "use_order_book": True, "order_book_top": 1}
     return {
         "exchange": {
