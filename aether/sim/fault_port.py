@@ -64,6 +64,8 @@ class FaultPort:
                 )
             except web.HTTPRequestEntityTooLarge:
                 return _json({"error": "the body is too long", "remedy": f"at most {BODY_BYTES_MAX} bytes"}, 400)
+            except (web.RequestPayloadError, ConnectionError):
+                return _json({"error": "the body is not what its headers say", "remedy": "send plain JSON"}, 400)
             except NotUnderstood as refused:
                 return _json({"error": refused.error, "remedy": refused.remedy}, 400)
 
