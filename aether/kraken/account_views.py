@@ -85,10 +85,11 @@ class AccountViews:
                 return tuple(found.values())
 
     async def _fills(self, since_ns: int, orders: Sequence[OrderReport]) -> tuple[Execution, ...]:
+        """All pages. Unless told not to, Kraken adds a taker's fills up: one id would stand for several of them."""
         found: dict[str, Execution] = {}
         offset = 0
         while True:
-            fields = {"start": _start(since_ns), "ofs": str(offset)}
+            fields = {"start": _start(since_ns), "ofs": str(offset), "consolidate_taker": "false"}
             page = read_trades(await self._rest.call(Endpoint.TRADES_HISTORY, fields), self._gate)
             known = len(found)
             found.update({trade.exec_id: trade for trade in page.trades})

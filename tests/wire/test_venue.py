@@ -732,6 +732,8 @@ async def test_pages_are_turned_until_all_is_seen_and_rows_met_twice_count_once(
     assert isinstance(seen, AccountSeen)
     assert (len(seen.closed_orders), len(seen.fills)) == (52, 51)
     pages = [(name, fields["ofs"], fields["start"]) for name, fields, _ in toy.calls if "ofs" in fields]
+    asked_singly = [fields["consolidate_taker"] for name, fields, _ in toy.calls if name == "TradesHistory"]
+    assert asked_singly == ["false", "false"], "added up, one id would stand for several fills"
     assert pages == [
         ("ClosedOrders", "0", "1789999999"),
         ("ClosedOrders", "50", "1789999999"),
