@@ -18,7 +18,7 @@ from aether.kraken.refusals import (
     is_about_funding,
     is_bad_nonce,
     is_lockout,
-    throttled_until_s,
+    throttled_s,
 )
 from aether.ports import Clock
 
@@ -71,9 +71,9 @@ class KeyStanding:
             self._fatal = VenueRefused(refusal.code, text)
         elif self._bad_in_a_row >= BAD_NONCES_MAX or self._is_taking_turns():
             self._fatal = VenueRefused("venue_auth", KEY_IS_SHARED if self._was_accepted else NONCE_IS_STUCK)
-        until_s = throttled_until_s(text)
-        if until_s is not None:
-            self._throttle.keep(text, until_s - self._clock.wall_ns() / NANOS_PER_S)
+        wait_s = throttled_s(text, self._clock.wall_ns())
+        if wait_s:
+            self._throttle.keep(text, wait_s)
         return refusal
 
     def accepted(self) -> None:

@@ -10,6 +10,10 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from aether.domain.values import NANOS_PER_S
+
+THROTTLED_S_MAX = 15 * 60.0  # no document knows a longer silence than a lockout's
+
 
 class RefusalClass(StrEnum):
     """What follows from an error text. All but `UNKNOWN` prove that the request was not executed."""
@@ -91,8 +95,8 @@ _SOCKET_SENTENCES: tuple[tuple[re.Pattern[str], RefusalClass, str], ...] = (
 )
 _SPACE_AFTER_CATEGORY = re.compile(r"^(e[a-z]+:)\s+")
 _MARKET_MODE = re.compile(r"eservice:market in \w+_only mode")
-_DUPLICATE = re.compile(r"(e\w+:.*)(cl_ord_id|client order id).*(unique|duplicate|in use|exists)|(e\w+:.*)duplicate")
-_THROTTLED_UNTIL = re.compile(r"EService:\s?Throttled:\s?(\d{1,12})")
+_DUPLICATE = re.compile(r"(cl_ord_id|client order id).*(unique|duplicate|in use|exists)|duplicate")
+_THROTTLED_UNTIL = re.compile(r"EService:\s?Throttled:\s?(\d{1,20})")
 
 
 def classify(text: str) -> Refusal:
@@ -105,11 +109,10 @@ def classify(text: str) -> Refusal:
     asked = _plain_form(text)
     if _MARKET_MODE.match(asked):
         return Refusal(_REFUSED, "venue_status")
-    if _DUPLICATE.match(asked):
-        return Refusal(_REFUSED, "venue_duplicate")
     for prefix, kind, code in _PREFIXES:
         if asked.startswith(prefix.lower()):
-            return Refusal(kind, code)
+            is_duplicate = kind is _REFUSED and _DUPLICATE.search(asked) is not None
+            return Refusal(kind, "venue_duplicate" if is_duplicate else code)
     for sentence, kind, code in _SOCKET_SENTENCES:
         if sentence.match(asked):
             return Refusal(kind, code)
@@ -131,10 +134,15 @@ def is_about_funding(text: str) -> bool:
     return _plain_form(text).startswith("efunding:")
 
 
-def throttled_until_s(text: str) -> int | None:
-    """Unix second before which nothing may be sent, where the text names one."""
+def throttled_s(text: str, wall_ns: int) -> float:
+    """Seconds during which nothing may be sent, where the text names a time; 0 where it names none, or one gone by.
+
+    Never more than `THROTTLED_S_MAX`: a time in another unit, or a clock of ours that is wrong, must not end every
+    cancel until somebody looks.
+    """
     matched = _THROTTLED_UNTIL.match(text.strip())
-    return int(matched[1]) if matched else None
+    left_s = int(matched[1]) - wall_ns / NANOS_PER_S if matched else 0.0
+    return min(max(0.0, left_s), THROTTLED_S_MAX)
 
 
 def _plain_form(text: str) -> str:

@@ -23,7 +23,7 @@ from aether.kraken.endpoints import Endpoint
 from aether.kraken.key_standing import LOCKOUT_S, KeyStanding
 from aether.kraken.order_fields import Json
 from aether.kraken.rate_limit import MARGIN, MILLI, Counter, Silence, TierLimits
-from aether.kraken.refusals import RefusalClass, classify, is_bad_nonce, is_lockout, throttled_until_s
+from aether.kraken.refusals import RefusalClass, classify, is_bad_nonce, is_lockout, throttled_s
 from aether.kraken.signing import Credentials, NonceKeeper, form
 from aether.kraken.strict_json import Unreadable, check, decode, printable
 from aether.ports import Clock, VenueCounters
@@ -261,9 +261,7 @@ class RestClient:
     def _rate_limit_wait_s(self, text: str, counter: Counter) -> float:
         now_ns = self._clock.monotonic_ns()
         counter.fill(now_ns)
-        until_s = throttled_until_s(text)
-        throttled_s = 0.0 if until_s is None else max(0.0, until_s - self._clock.wall_ns() / NANOS_PER_S)
-        return max(throttled_s, counter.wait_ns(1, now_ns) / NANOS_PER_S)
+        return max(throttled_s(text, self._clock.wall_ns()), counter.wait_ns(1, now_ns) / NANOS_PER_S)
 
 
 def _written(endpoint: Endpoint, fields: Mapping[str, Json]) -> tuple[bytes, str]:

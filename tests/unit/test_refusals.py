@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from aether.domain.values import NANOS_PER_S
 from aether.kraken.refusals import (
+    THROTTLED_S_MAX,
     Refusal,
     RefusalClass,
     classify,
     is_about_funding,
     is_bad_nonce,
     is_lockout,
-    throttled_until_s,
+    throttled_s,
 )
 
 LIST = json.loads((Path(__file__).parents[1] / "wire" / "captures" / "error-strings.json").read_text("utf-8"))
@@ -110,6 +112,19 @@ def test_lockout_nonce_and_throttle_are_recognised() -> None:
     assert not is_about_funding("EAPI:Invalid key")
     assert is_bad_nonce("EAPI:Invalid nonce")
     assert not is_bad_nonce("EAPI:Invalid key")
-    assert throttled_until_s("EService: Throttled: 1790359200") == 1790359200
-    assert throttled_until_s("EService:Throttled:1790359200") == 1790359200
-    assert throttled_until_s("EService: Throttled: soon") is None
+
+
+def test_c06_a_throttle_lasts_until_the_second_that_it_names_and_never_for_ever() -> None:
+    now_ns = 1_790_359_170 * NANOS_PER_S
+
+    assert throttled_s("EService: Throttled: 1790359200", now_ns) == 30
+    assert throttled_s("EService:Throttled:1790359200", now_ns) == 30
+    assert throttled_s("EService: Throttled: soon", now_ns) == 0
+    assert throttled_s("EService: Throttled: 1790359000", now_ns) == 0
+    assert throttled_s("EService: Throttled: 1790359200000", now_ns) == THROTTLED_S_MAX
+    assert throttled_s("EService: Throttled: 99999999999999999999", now_ns) == THROTTLED_S_MAX
+
+
+@pytest.mark.parametrize("text", ["EGeneral:Internal error:duplicate key", "EDatabase:Internal error:duplicate"])
+def test_the_word_duplicate_proves_nothing_where_the_rest_of_the_text_does_not(text: str) -> None:
+    assert classify(text).kind is RefusalClass.UNKNOWN
