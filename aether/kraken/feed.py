@@ -247,11 +247,11 @@ class _MarketListener:
         due = [symbol for symbol, watch in self._watches.items() if watch.is_due and self._may_ask(watch, now_ns)]
         for some in _chunks(due):
             await self._pace.take()
+            for symbol in some:  # before it is asked for: the snapshot may come before the next chunk may leave
+                has_trades = self._watches[symbol].has_trades
+                self._watches[symbol] = _Watch(self._new_book(symbol), now_ns, has_trades, is_lost=True)
             await send(requests.unsubscribe_book(some, self._settings.book_depth, req_id=next(self._req_ids)))
             await send(requests.subscribe_book(some, self._settings.book_depth, req_id=next(self._req_ids)))
-        for symbol in due:
-            has_trades = self._watches[symbol].has_trades
-            self._watches[symbol] = _Watch(self._new_book(symbol), now_ns, has_trades, is_lost=True)
         patience_s = self._settings.snapshot_s
         if not self._has_rules and _is_older(self._asked_rules_ns, now_ns, patience_s):
             await self._ask_rules(send)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from typing import Any
 from zlib import crc32
@@ -13,6 +14,7 @@ from aether.domain.instruments import PairStatus
 from aether.domain.spot_gate import SpotGate, recall
 from aether.kraken.connection import Connector
 from aether.kraken.feed import FeedSettings, KrakenFeed
+from aether.kraken.rate_limit import Pace
 from aether.kraken.rest import RestClient
 
 BTC, ETH = recall("BTC/USD"), recall("ETH/USD")
@@ -178,6 +180,30 @@ async def test_b10_a_crossed_or_unreadable_book_is_no_failed_checksum(
     await heard.wait_for(FeedLost)
 
     assert counted.checksums_failed == count
+
+
+async def test_b03_a_snapshot_that_comes_before_other_books_were_asked_for_is_not_lost(
+    toy: Any, feed: KrakenFeed, heard: Any, background: Background, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    takes = itertools.count(1)
+
+    async def take(_: Pace) -> None:
+        """Rules, two books and two trades at the start; the seventh is the second book's renewal."""
+        if next(takes) == 7:
+            await heard.wait_for(BookChanged, 3)
+
+    monkeypatch.setattr("aether.kraken.feed.SYMBOLS_IN_REQUEST", 1)
+    monkeypatch.setattr(Pace, "take", take)
+    market = ToyMarket(toy)
+    background(feed.run(heard.put))
+    await heard.wait_for(BookChanged, 2)
+    for name in ("BTC/USD", "ETH/USD"):
+        await market.say(book(name, "update", bids=[(99, 2)], asks=[], spoil=1))
+    await heard.wait_for(BookChanged, 4)
+    await market.say(book("BTC/USD", "update", bids=[(99, 2)], asks=[], top=[(101, 1), (100, 1), (99, 2)]))
+    changed = await heard.wait_for(BookChanged, 5)
+
+    assert (changed.symbol, len(changed.bids)) == (BTC, 2), "the book went on from its snapshot"
 
 
 async def test_b01_a_lost_link_loses_every_symbol_and_the_next_one_heals_them(
