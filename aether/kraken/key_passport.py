@@ -59,7 +59,7 @@ class KeyPassport:
     @property
     def dangerous(self) -> tuple[str, ...]:
         """Permissions that move money, and unknown ones that read as if they did: doubt is on the safe side."""
-        unknown = (name for name in self._unknown if any(word in name for word in _MONEY_WORDS))
+        unknown = (name for name in self._unknown if any(word in name.lower() for word in _MONEY_WORDS))
         return (*sorted(self.permissions & FUNDING), *unknown)
 
     def warnings(self, now_ns: int) -> Iterator[str]:

@@ -57,7 +57,7 @@ def test_a_key_that_trades_alone_passes_without_a_word(clock: Any) -> None:
     assert examine(replace(GOOD, permissions=GOOD.permissions | {"query-ledger", "export-data"}), clock) == ()
 
 
-@pytest.mark.parametrize("permission", [*sorted(FUNDING), "withdraw-everything", "stake-coins"])
+@pytest.mark.parametrize("permission", [*sorted(FUNDING), "withdraw-everything", "stake-coins", "WITHDRAW_FUNDS"])
 def test_a_key_that_can_move_money_is_refused_by_the_permission_s_name(permission: str, clock: Any) -> None:
     with pytest.raises(BadConfiguration, match=permission) as refused:
         examine(replace(GOOD, permissions=GOOD.permissions | {permission}), clock)
