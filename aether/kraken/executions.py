@@ -55,6 +55,10 @@ class OrderStates:
         """Pair of an order, where it was ever told and is ours."""
         return self._known.get(order_id, _Known()).symbol
 
+    def has_ended(self, order_id: str) -> bool:
+        """Whether the stream told this order's end: nothing makes it live again."""
+        return self._known.get(order_id, _Known()).is_ended
+
     def learn(self, order_id: str, cl_ord_id: str) -> None:
         """An answer told which order of Kraken's is which of ours."""
         self._remember(order_id, replace(self._known.get(order_id, _Known()), cl_ord_id=cl_ord_id))

@@ -117,10 +117,11 @@ class OrderCounters:
     def charge_amend(self, cl_ord_id: str, symbol: Symbol, now_ns: int) -> None:
         """Count an amend that is being sent; from its answer on the order counts as new."""
         milli = amend_cost(self._age_ns(cl_ord_id, now_ns)) * MILLI
-        order = self._orders.setdefault(cl_ord_id, _OpenOrder(symbol, None, 0))
-        order.since_ns = None
-        order.in_flight_milli += milli
         self._counter(symbol).charge_milli(milli, now_ns)
+        order = self._orders.get(cl_ord_id)
+        if order is not None:  # one that ended meanwhile must not take a place again
+            order.since_ns = None
+            order.in_flight_milli += milli
 
     def charge_cancels(self, cl_ord_ids: Iterable[str], now_ns: int) -> None:
         """Count cancels that are being sent, alone or in a batch; of orders that are not known nothing is."""
@@ -131,11 +132,16 @@ class OrderCounters:
                 order.in_flight_milli += milli
                 self._counter(order.symbol).charge_milli(milli, now_ns)
 
-    def charge_cancel_all(self, now_ns: int) -> None:
-        """Count a cancel of everything. No document tells its cost: each pair's point, and a cancel for each order."""
+    def charge_cancel_all(self, now_ns: int) -> tuple[str, ...]:
+        """Count a cancel of everything, and tell of which orders.
+
+        No document tells its cost: each pair's point, and a cancel for each order.
+        """
+        cl_ord_ids = tuple(self._orders)
         for counter in self._counters.values():
             counter.charge(1, now_ns)
-        self.charge_cancels(tuple(self._orders), now_ns)
+        self.charge_cancels(cl_ord_ids, now_ns)
+        return cl_ord_ids
 
     def charge_dead_man(self, now_ns: int) -> None:
         """Count one renewal of the dead man's switch: a point (Kraken's SDK); no document says of which pair."""
@@ -157,10 +163,11 @@ class OrderCounters:
         """An order rests that may be of an earlier run: where its age is not known it counts as placed now."""
         self._orders.setdefault(cl_ord_id, _OpenOrder(symbol, now_ns, 0))
 
-    def keep_only(self, cl_ord_ids: Collection[str]) -> None:
-        """Kraken told all orders that rest: others ended unheard, but for those whose answer is still out."""
+    def keep_only(self, cl_ord_ids: Collection[str], now_ns: int, age_ns_min: int = 0) -> None:
+        """Kraken told all orders that rest: others of that age ended unheard, but for those whose answer is out."""
         for cl_ord_id in [known for known in self._orders if known not in cl_ord_ids]:
-            if self._orders[cl_ord_id].since_ns is not None:
+            order = self._orders[cl_ord_id]
+            if order.since_ns is not None and order.age_ns(now_ns) >= age_ns_min:
                 del self._orders[cl_ord_id]
 
     def adopt(self, symbol: Symbol, told_milli: int, now_ns: int) -> None:

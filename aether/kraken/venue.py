@@ -70,6 +70,9 @@ from aether.kraken.strict_json import Unreadable
 from aether.ports import Clock, Put
 
 CANCEL_WAIT_S = 10.0  # longest that a cancel waits for its points; then Kraken may decide
+# An order whose answer was lost may never have lived, and then nothing ends it in the counters. After five minutes it
+# could not arrive any more, views lag by less, and its cancel would cost nothing: if no view has it, it takes no place.
+FORGOTTEN_AFTER_NS = 300 * NANOS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +198,9 @@ class KrakenVenue:
 
     async def cancel_all(self) -> CancelAllAnswered:
         """Ask for a cancel of every order of the account."""
-        self._counters.charge_cancel_all(self._clock.monotonic_ns())
+        cl_ord_ids = self._counters.charge_cancel_all(self._clock.monotonic_ns())
         stopped = await self._stop(requests.cancel_all, Endpoint.CANCEL_ALL, {})
+        self._answered(cl_ord_ids)
         return CancelAllAnswered(stopped.is_done, stopped.count, stopped.text)
 
     async def set_dead_man(self, dead_man: SetDeadMan) -> DeadManAnswered:
@@ -211,10 +215,15 @@ class KrakenVenue:
 
     async def account(self, ask: AskAccount) -> AccountSeen | AccountUnavailable:
         """All views of the account (see `inputs.AccountSeen`)."""
+        began_ns = self._clock.monotonic_ns()
         try:
-            return await self._views.look(ask)
+            seen = await self._views.look(ask)
         except (VenueUnavailable, VenueRefused, OutcomeUnknown, Unreadable) as error:
             return AccountUnavailable(str(error), self._rest.standing.fatal_code)
+        if "executions" in seen.views:
+            resting = {*seen.live_cl_ord_ids, *(order.cl_ord_id for order in seen.open_orders if order.cl_ord_id)}
+            self._counters.keep_only(resting, began_ns, FORGOTTEN_AFTER_NS)
+        return seen
 
     async def fees(self, symbols: Sequence[Symbol]) -> tuple[FeesSeen, ...]:
         """The account's own rates. Raises VenueUnavailable, VenueRefused."""
@@ -301,6 +310,8 @@ class KrakenVenue:
         match outcome:
             case SubmitAccepted(cl_ord_id, order_id):
                 self._stream.states.learn(order_id, cl_ord_id)
+                if self._stream.states.has_ended(order_id):
+                    self._counters.ended(cl_ord_id)
             case SubmitRefused(cl_ord_id):
                 self._counters.ended(cl_ord_id)
 
@@ -320,13 +331,14 @@ class KrakenVenue:
 
     def _pass_on(self, put: Put, told: Input) -> None:
         """Hand an input on; what rests needs room for its cancel, and what ended needs none and takes no place."""
+        now_ns = self._clock.monotonic_ns()
         match told:
-            case OrderReported(report) if report.cl_ord_id and report.status.is_terminal:
-                self._counters.ended(report.cl_ord_id)
+            case OrderReported(report) if report.cl_ord_id and self._stream.states.has_ended(report.order_id):
+                self._counters.ended(report.cl_ord_id)  # a late fill is told as of a living order
             case OrderReported(report) if report.cl_ord_id and report.symbol is not None:
-                self._counters.resting(report.symbol, report.cl_ord_id, self._clock.monotonic_ns())
+                self._counters.resting(report.symbol, report.cl_ord_id, now_ns)
             case PrivateStreamLive():
-                self._counters.keep_only(self._stream.states.live_cl_ord_ids)
+                self._counters.keep_only(self._stream.states.live_cl_ord_ids, now_ns)
         put(told)
 
 

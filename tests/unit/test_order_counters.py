@@ -153,10 +153,29 @@ def test_a_snapshot_of_what_rests_ends_the_others_but_those_under_way() -> None:
     for cl_ord_id in ("rests", "ended unheard"):
         place(counters, cl_ord_id, 0)
     counters.charge_orders(BTC, ("under way",), 0)
-    counters.keep_only({"rests"})
+    counters.keep_only({"rests"}, 0)
 
     assert counters.open_places(BTC) == 58
     assert list(counters._orders) == ["rests", "under way"]
+
+
+def test_a_view_that_lags_ends_old_orders_alone() -> None:
+    counters = OrderCounters(Tier.STARTER.value)
+    place(counters, "never lived", 0)
+    place(counters, "young", 200 * S)
+    counters.keep_only((), 300 * S, 300 * S)
+
+    assert list(counters._orders) == ["young"]
+
+
+def test_an_amend_that_comes_after_the_end_takes_no_place() -> None:
+    counters = OrderCounters(Tier.STARTER.value)
+    place(counters, "a", 0)
+    counters.ended("a")
+    counters.charge_amend("a", BTC, 0)
+
+    assert counters.count_milli(BTC, 0) == 5000
+    assert counters.open_places(BTC) == 60
 
 
 def test_kraken_s_count_is_taken_over_with_what_is_under_way_on_top() -> None:

@@ -567,6 +567,61 @@ async def test_what_rests_by_the_snapshot_takes_its_place_and_what_a_later_one_l
     assert venue._counters.open_places(BTC) == places
 
 
+async def test_a16_a_late_fill_of_an_order_that_ended_takes_no_place_again(
+    live: ToyAccount, venue: KrakenVenue, toy: Any, heard: Any
+) -> None:
+    await venue.submit(ORDER)
+    ended = '{"order_id":"O1","cl_ord_id":"a1-1-42","exec_type":"canceled","order_status":"canceled"}'
+    late = (
+        '{"order_id":"O1","exec_type":"trade","order_status":"partially_filled","symbol":"BTC/USD","side":"buy",'
+        '"exec_id":"T1","last_qty":0.001,"last_price":60000.0,"cost":60.0,"fees":[]}'
+    )
+    await toy.say(f'{{"channel":"executions","type":"update","data":[{ended},{late}],"sequence":2}}')
+    await heard.wait_for(FillReported)
+
+    assert venue._counters.open_places(BTC) == Tier.PRO.value.open_orders_max
+
+
+async def test_a07_an_end_that_came_before_the_answer_and_without_our_id_leaves_no_order_behind(
+    live: ToyAccount, venue: KrakenVenue, toy: Any
+) -> None:
+    async def end_first() -> None:
+        await toy.say(
+            '{"channel":"executions","type":"update","data":[{"order_id":"O1","exec_type":"canceled",'
+            '"order_status":"canceled"}],"sequence":2}'
+        )
+
+    live.on_order = end_first
+    assert await venue.submit(ORDER) == SubmitAccepted("a1-1-42", "O1")
+
+    assert venue._counters.open_places(BTC) == Tier.PRO.value.open_orders_max
+
+
+async def test_a_cancel_of_all_that_was_answered_is_no_longer_under_way(live: ToyAccount, venue: KrakenVenue) -> None:
+    await venue.submit(ORDER)
+    live.answers["cancel_all"] = '"success":false,"error":"EService:Unavailable"'
+    for _ in range(3):
+        assert not (await venue.cancel_all()).done
+    venue._adopt_count(BTC, 1_000)
+
+    assert venue._counters.wait_for_cancel_ns(("a1-1-42",), venue._clock.monotonic_ns()) == 0
+    assert venue._counters.count_milli(BTC, venue._clock.monotonic_ns()) <= 1_000
+
+
+async def test_a03_an_order_that_never_lived_gives_its_place_back_once_no_view_has_it(
+    account_answers: Any, live: ToyAccount, venue: KrakenVenue, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.order_answer = None
+    assert isinstance(await venue.submit(ORDER), SubmitUnknown)
+    await venue.account(ASK)
+    assert venue._counters.open_places(BTC) == Tier.PRO.value.open_orders_max - 1, "it may be on its way"
+
+    monkeypatch.setattr("aether.kraken.venue.FORGOTTEN_AFTER_NS", 0)
+    assert isinstance(await venue.account(ASK), AccountSeen)
+
+    assert venue._counters.open_places(BTC) == Tier.PRO.value.open_orders_max
+
+
 async def test_a_balance_that_cannot_be_read_asks_for_the_account(live: ToyAccount, toy: Any, heard: Any) -> None:
     await toy.say('{"channel":"balances","type":"update","data":[{"asset":"USD"}],"sequence":2}')
 
