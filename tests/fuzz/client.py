@@ -30,6 +30,7 @@ from aether.domain.inputs import (
 )
 from aether.domain.spot_gate import recall
 from aether.journal.codec import decode, encode
+from aether.kraken.capture import verify_capture
 from aether.kraken.connection import Connector
 from aether.kraken.feed import KrakenFeed
 from aether.kraken.key_passport import ask_passport
@@ -206,11 +207,13 @@ SOUND_EXECUTIONS, SOUND_PAIR = corpus.WRITTEN_FRAMES[:2]
 def links(chance: Random, tally: Tally) -> None:
     """A link of wounded frames, then sound ones, to the market feed, to the account's stream, and on to a core.
 
-    The second link tells the pair's rules again, which a wound may have changed; the third is subscribed by them.
+    The wounded ones are checked as a recording, too. The second link tells the pair's rules again, which a wound may
+    have changed; the third is subscribed by them.
     """
     hostile = [tally.offer("link", frame) for frame in _link(chance)]
     book = corpus.book_frames()[0].text
     core = hear(corpus.gate(), hostile, [SOUND_PAIR], [book, SOUND_EXECUTIONS])
+    verify_capture(hostile, chance.choice((None, corpus.gate())))
 
     reader = Reader(corpus.gate().wire)
     refused = [frame for frame in hostile if isinstance(reader.read(frame), Malformed)]
