@@ -10,11 +10,13 @@ import hmac
 import json
 import logging
 import socket
+import ssl
 import struct
 import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from random import Random
 from typing import Any
 from urllib.parse import urlencode
@@ -24,6 +26,7 @@ import pytest
 import pytest_asyncio
 from aiohttp.http_exceptions import HttpProcessingError
 
+from aether.runtime.clock import SystemClock
 from aether.sim.server import BODY_BYTES_MAX, Sandbox, SandboxConfig
 from tests.fuzz import requests
 from tests.fuzz.sandbox import PATIENCE, PATIENCE_NS, HandClock, private_request, public_request
@@ -427,3 +430,33 @@ async def test_wounded_requests_over_a_socket_are_answered(seed: int, door: str,
         async with asyncio.timeout(20):
             while '"pong","req_id":4242' not in await wire.receive_str():
                 pass
+
+
+# --- TLS ------------------------------------------------------------------------------------------------------------
+
+HANDSHAKES: dict[str, bytes] = {
+    "plain http": http(b"GET", TIME),
+    "random bytes": Random(3).randbytes(2_000),
+    "a record that lies": b"\x16\x03\x01\xff\xff\x01",
+    "a hello that breaks off": b"\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03" + bytes(40),
+    "an alert": b"\x15\x03\x03\x00\x02\x02\x28",
+    "nothing": b"",
+}
+
+
+async def test_handshakes_that_are_none_end_their_connections_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = SandboxConfig({"USD": D(1)}, speed=1, tls_dir=tmp_path)
+    sandbox = await Sandbox.start(config, SystemClock())
+    hello = sandbox.hello()
+    trusting = ssl.create_default_context(cafile=hello["ca"])
+    port = int(hello["rest"].rpartition(":")[2])
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting)) as client:
+        for garbage in HANDSHAKES.values():
+            await raw(port, garbage, is_read=False)
+            async with client.get(f"{hello['rest']}/0/public/Time") as answer:
+                assert (answer.status, (await answer.json())["error"]) == (200, [])
+    await sandbox.stop()
+
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
