@@ -18,13 +18,14 @@ class BookSide:
     or leading zeros. A change makes one level's text anew, not ten. Both lists live as long as the side.
     """
 
-    __slots__ = ("_depth", "_keys", "_lots", "_sign", "top", "top_texts")
+    __slots__ = ("_depth", "_keys", "_lots", "_sign", "is_too_deep", "top", "top_texts")
 
     def __init__(self, sign: int, depth: int) -> None:
         self._sign = sign
         self._depth = depth
         self._keys = array("q")
         self._lots = array("q")
+        self.is_too_deep = False
         self.top_texts: list[bytes] = []
         self.top: list[Level] = []
 
@@ -34,51 +35,49 @@ class BookSide:
         self.top_texts.clear()
         self.top.clear()
 
-    def take(self, digits: bytes) -> bool:
-        """Set levels in message order, then cut to the depth. True where one of the best ten changed.
+    def put(self, price: bytes, qty: bytes) -> int:
+        """Set one level, without a cut to the depth. Its place, best first; TOP_LEVELS where none of the best changed.
 
         Args:
-            digits: price, quantity, price, quantity, commas between them, each in its pair's full decimals and without
-                its point, within 64 bits. Quantity zero takes a level away; taking away an unknown one is no error.
+            price: its digits in the pair's full decimals, without the point, within 64 bits.
+            qty: the same of the quantity. Zero takes the level away; taking away an unknown one is no error.
 
         Raises Unreadable for a price of zero: then the side is no longer sound.
         """
-        keys, all_lots, texts, top, sign = self._keys, self._lots, self.top_texts, self.top, self._sign
-        is_top_changed = False
-        tokens = iter(digits.split(b","))
-        for price in tokens:  # one flat loop: a call for each level would cost as much as the level
-            qty = next(tokens)
-            ticks, lots = int(price), int(qty)
-            if not ticks:
-                raise Unreadable("price 0")
-            key = ticks * sign
-            place = bisect_left(keys, key)
-            is_there = place < len(keys) and keys[place] == key
-            if lots and is_there:
-                all_lots[place] = lots
+        ticks, lots = int(price), int(qty)
+        if not ticks:
+            raise Unreadable("price 0")
+        keys, key = self._keys, ticks * self._sign
+        place = bisect_left(keys, key)
+        if place < len(keys) and keys[place] == key:
+            if lots:
+                self._lots[place] = lots
                 if place < TOP_LEVELS:
-                    texts[place] = price.lstrip(b"0") + qty.lstrip(b"0")
-                    top[place] = ticks, lots
-            elif lots:
-                keys.insert(place, key)
-                all_lots.insert(place, lots)
+                    self.top[place] = ticks, lots
+                    self.top_texts[place] = price.lstrip(b"0") + qty.lstrip(b"0")
+                    return place
+            else:
+                del keys[place], self._lots[place]
                 if place < TOP_LEVELS:
-                    texts.insert(place, price.lstrip(b"0") + qty.lstrip(b"0"))
-                    top.insert(place, (ticks, lots))
-                    del texts[TOP_LEVELS:], top[TOP_LEVELS:]
-            elif is_there:
-                del keys[place], all_lots[place]
-                if place < TOP_LEVELS:
-                    del texts[place], top[place]
+                    del self.top[place], self.top_texts[place]
                     if len(keys) >= TOP_LEVELS:
                         self._let_in_the_tenth()
-            else:
-                continue
+                    return place
+        elif lots:
+            keys.insert(place, key)
+            self._lots.insert(place, lots)
+            self.is_too_deep = len(keys) > self._depth
             if place < TOP_LEVELS:
-                is_top_changed = True
-        if len(keys) > self._depth:
-            del keys[self._depth :], all_lots[self._depth :]
-        return is_top_changed
+                self.top.insert(place, (ticks, lots))
+                self.top_texts.insert(place, price.lstrip(b"0") + qty.lstrip(b"0"))
+                del self.top[TOP_LEVELS:], self.top_texts[TOP_LEVELS:]
+                return place
+        return TOP_LEVELS
+
+    def cut(self) -> None:
+        """Forget what lies below the depth: to be done once all levels of a message are in."""
+        del self._keys[self._depth :], self._lots[self._depth :]
+        self.is_too_deep = False
 
     def _let_in_the_tenth(self) -> None:
         ticks, lots = self._keys[TOP_LEVELS - 1] * self._sign, self._lots[TOP_LEVELS - 1]

@@ -14,11 +14,12 @@ from zlib import crc32
 
 from aether.domain.inputs import BookChanged
 from aether.domain.values import MONEY, Symbol
-from aether.kraken.book_side import BookSide
-from aether.kraken.book_text import NOT_DIGITS, plain_update
+from aether.kraken.book_side import TOP_LEVELS, BookSide
+from aether.kraken.book_text import OUTLINE, plain_forms
 from aether.kraken.messages import CHECKSUM_MAX, BookMessage, LevelToken
 from aether.kraken.strict_json import INT64_MAX, Unreadable, not_negative
 
+_ZERO, _POINT = b"0."
 _PLAIN_CHARACTERS_MAX = 18  # as many digits surely fit 64 bits
 
 
@@ -44,10 +45,11 @@ class BookSync:
         "_asks",
         "_asks_checksum",
         "_bids",
+        "_bids_text",
         "_checksum",
+        "_forms",
         "_is_whole",
         "_picture",
-        "_plain_update",
         "price_decimals",
         "qty_decimals",
         "symbol",
@@ -57,10 +59,11 @@ class BookSync:
         self.symbol = symbol
         self.price_decimals = price_decimals
         self.qty_decimals = qty_decimals
-        self._plain_update = plain_update(price_decimals, qty_decimals)
+        self._forms = plain_forms(price_decimals, qty_decimals)
         self._bids = BookSide(-1, depth)
         self._asks = BookSide(1, depth)
         self._asks_checksum = 0  # kept, for the bids' part goes on from it
+        self._bids_text = b""
         self._checksum = 0
         self._picture: BookChanged | None = None
         self._is_whole = False
@@ -76,6 +79,7 @@ class BookSync:
         self._bids.clear()
         self._asks.clear()
         self._asks_checksum = self._checksum = 0
+        self._bids_text = b""
         self._picture = None
 
     def apply(self, message: BookMessage) -> BookChanged | BookBroken | None:
@@ -86,24 +90,63 @@ class BookSync:
         elif not self._is_whole:
             return None
         try:
-            bids, asks = self._digits(message.bids), self._digits(message.asks)
+            bids_place = self._put_decoded(self._bids, message.bids)
+            asks_place = self._put_decoded(self._asks, message.asks)
         except Unreadable as error:
             return self._broken("unreadable", str(error))
-        return self._take(bids, asks, message.checksum)
+        return self._verified(message.checksum, bids_place, asks_place)
 
     def apply_plain(self, text: bytes) -> BookChanged | BookBroken | None:
         """As `apply`, for what follows HEAD_END in an update of this symbol, read without decoding it.
 
         None: no snapshot yet, or not the plain form. Nothing was done then, and the reader has to read the frame.
         """
-        matched = self._plain_update(text)
-        if matched is None or not self._is_whole:
+        forms = self._forms
+        form = forms.by_outline.get(text.translate(OUTLINE)) or forms.learn(text)
+        if form is None or not self._is_whole:
             return None
-        bids, asks, told = matched.groups()
-        checksum = int(told)
-        if checksum > CHECKSUM_MAX:
+        cut, bids_end, end = form
+        if end != 2:
+            return self._apply_levels(cut(text), bids_end)
+        # One level, as in most updates: as `_apply_levels`, without its loops.
+        price, qty, digits = cut(text)
+        if (
+            (price[0] == _ZERO and len(price) > 1 and price[1] != _POINT)
+            or (qty[0] == _ZERO and len(qty) > 1 and qty[1] != _POINT)
+            or (digits[0] == _ZERO and len(digits) > 1)
+        ):
             return None
-        return self._take(bids.translate(None, NOT_DIGITS), asks.translate(None, NOT_DIGITS), checksum)
+        told = int(digits)
+        if told > CHECKSUM_MAX:
+            return None
+        try:
+            if bids_end:
+                place = self._bids.put(price.replace(b".", b""), qty.replace(b".", b""))
+                return self._verified(told, place, TOP_LEVELS)
+            place = self._asks.put(price.replace(b".", b""), qty.replace(b".", b""))
+            return self._verified(told, TOP_LEVELS, place)
+        except Unreadable as error:
+            return self._broken("unreadable", str(error))
+
+    def _apply_levels(self, numbers: tuple[bytes, ...], bids_end: int) -> BookChanged | BookBroken | None:
+        for number in numbers:
+            if number[0] == _ZERO and len(number) > 1 and number[1] != _POINT:
+                return None
+        told = int(numbers[-1])
+        if told > CHECKSUM_MAX:
+            return None
+        side, bids_place, place = self._bids, TOP_LEVELS, TOP_LEVELS
+        try:
+            for at in range(0, len(numbers) - 1, 2):
+                if at == bids_end:
+                    side, bids_place, place = self._asks, place, TOP_LEVELS
+                here = side.put(numbers[at].replace(b".", b""), numbers[at + 1].replace(b".", b""))
+                place = min(place, here)
+        except Unreadable as error:
+            return self._broken("unreadable", str(error))
+        if side is self._bids:
+            return self._verified(told, place, TOP_LEVELS)
+        return self._verified(told, bids_place, place)
 
     def top(self) -> BookChanged:
         """Picture of the best ten levels of each side, best first; the same one until they change."""
@@ -112,32 +155,33 @@ class BookSync:
             self._picture = BookChanged(self.symbol, bids, asks, self.price_decimals, self.qty_decimals)
         return self._picture
 
-    def _take(self, bids: bytes, asks: bytes, checksum: int) -> BookChanged | BookBroken:
-        best_bids, best_asks, is_changed = self._bids.top, self._asks.top, False
-        try:
-            if bids and self._bids.take(bids):
-                is_changed = True
-            if asks and self._asks.take(asks):
-                self._asks_checksum = crc32(b"".join(self._asks.top_texts))
-                is_changed = True
-        except Unreadable as error:
-            return self._broken("unreadable", str(error))
-        if is_changed:
-            self._checksum = crc32(b"".join(self._bids.top_texts), self._asks_checksum)
+    def _verified(self, told: int, bids_place: int, asks_place: int) -> BookChanged | BookBroken:
+        """The book after a message, given the best place that it changed on each side, and the checksum it told."""
+        bids, asks = self._bids, self._asks
+        if bids.is_too_deep:
+            bids.cut()
+        if asks.is_too_deep:
+            asks.cut()
+        if asks_place < TOP_LEVELS:
+            self._asks_checksum = crc32(b"".join(asks.top_texts))
+        if bids_place < TOP_LEVELS:
+            self._bids_text = b"".join(bids.top_texts)
+        if bids_place < TOP_LEVELS or asks_place < TOP_LEVELS:
+            self._checksum = crc32(self._bids_text, self._asks_checksum)
             self._picture = None
-        if self._checksum != checksum:
-            return self._broken("checksum", f"checksum {self._checksum}, Kraken says {checksum}")
-        if is_changed and best_bids and best_asks and best_bids[0][0] >= best_asks[0][0]:
+        if self._checksum != told:
+            return self._broken("checksum", f"checksum {self._checksum}, Kraken says {told}")
+        if not (bids_place and asks_place) and bids.top and asks.top and bids.top[0][0] >= asks.top[0][0]:
             return self._broken("crossed", "best bid is not below best ask")
         return self._picture or self.top()
 
-    def _digits(self, levels: Sequence[LevelToken]) -> bytes:
-        """Price, quantity, price, quantity of decoded levels, each in its full decimals and without point."""
-        digits = []
+    def _put_decoded(self, side: BookSide, levels: Sequence[LevelToken]) -> int:
+        """The best place that was changed."""
+        best = TOP_LEVELS
         for level in levels:
-            digits.append(_digits(bytes(level.price), self.price_decimals))
-            digits.append(_digits(bytes(level.qty), self.qty_decimals))
-        return b",".join(digits)
+            price = _digits(bytes(level.price), self.price_decimals)
+            best = min(best, side.put(price, _digits(bytes(level.qty), self.qty_decimals)))
+        return best
 
     def _broken(self, kind: Literal["checksum", "crossed", "unreadable"], why: str) -> BookBroken:
         self.drop()

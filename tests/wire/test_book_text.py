@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from aether.domain.inputs import BookChanged
 from aether.domain.spot_gate import recall
-from aether.kraken.book_side import BookSide
+from aether.kraken import book_text
+from aether.kraken.book_side import TOP_LEVELS, BookSide
 from aether.kraken.book_sync import BookBroken, BookSync
-from aether.kraken.book_text import HEAD_END, NOT_DIGITS, plain_update, update_head
+from aether.kraken.book_text import HEAD_END, OUTLINE, PlainForms, update_head
 from aether.kraken.messages import BooksRead, Message
 from aether.kraken.wire import Reader
 
@@ -113,11 +114,16 @@ def wound(frame: bytes, chance: Random) -> bytes:
         UPDATE.replace(b"64525.0", b"64525"),
         UPDATE.replace(b"64525.0", b"64525.00"),
         UPDATE.replace(b"64525.0", b"064525.0"),
+        UPDATE.replace(b"64525.0", b"04525.0"),
+        UPDATE.replace(b'qty":0.5', b'qty":00.5'),
         UPDATE.replace(b"64525.0", b"6452.50e1"),
         UPDATE.replace(b"64525.0", b"-64525.0"),
         UPDATE.replace(b"64525.0", b"NaN"),
         UPDATE.replace(b"64525.0", b"9" * 18 + b".0"),
         UPDATE.replace(b'"checksum":1', b'"checksum":01'),
+        UPDATE.replace(LEVEL, LEVEL + b"," + LEVEL.replace(b"64525.0", b"04525.0")),
+        UPDATE.replace(LEVEL, LEVEL + b"," + LEVEL).replace(b'"checksum":1', b'"checksum":01'),
+        UPDATE.replace(LEVEL, LEVEL + b"," + LEVEL).replace(b'"checksum":1', b'"checksum":4294967296'),
         UPDATE.replace(b'"checksum":1', b'"checksum":4294967296'),
         UPDATE.replace(b"Z", b'","x":"'),
         UPDATE.replace(b"Z", b"\xc3\xa9"),
@@ -154,31 +160,64 @@ def test_a_plain_update_breaks_the_book_as_a_decoded_one_does(frames: Frames, pr
     assert broken == decoded(whole_book(frames), frame)
 
 
+def test_what_is_not_plain_stays_so_though_its_outline_is_known(frames: Frames) -> None:
+    book = whole_book(frames)
+    for price in (b"64525.0", b"10000.0"):  # of one outline with b"04525.0"
+        learnt = UPDATE.replace(b"64525.0", price)
+        assert isinstance(plain(whole_book(frames), learnt), BookBroken)
+    before = book.top()
+
+    for digits in (b"04525.0", b"00000.0"):
+        assert plain(book, UPDATE.replace(b"64525.0", digits)) is None
+
+    assert book.is_whole
+    assert book.top() == before
+
+
 @pytest.mark.parametrize("decimals", [0, 1, 10, 17])
 def test_prices_of_any_number_of_decimals_are_plain(decimals: int) -> None:
     price = b"1" if decimals == 0 else b"0." + b"1".zfill(decimals)
-    matched = plain_update(decimals, 0)(
-        b'{"price":%s,"qty":7}],"asks":[],"checksum":0,"timestamp":"2026-07-19T17:54:39Z"}]}' % price
-    )
+    text = b'{"price":%s,"qty":7}],"asks":[],"checksum":0,"timestamp":"2026-07-19T17:54:39Z"}]}' % price
+    forms = PlainForms(decimals, 0)
+    form = forms.learn(text)
 
-    assert matched is not None
-    assert [int(digits) for digits in matched[1].translate(None, NOT_DIGITS).split(b",")] == [1, 7]
+    assert form is not None
+    assert (form[0](text), *form[1:]) == ((price, b"7", b"0"), 2, 2)
+    assert forms.by_outline == {text.translate(OUTLINE): form}
 
 
 def test_a_price_of_more_decimals_than_fit_is_never_plain() -> None:
-    assert plain_update(18, 8)(b'],"asks":[],"checksum":0,"timestamp":""}]}') is not None
+    assert PlainForms(18, 8).learn(b'],"asks":[],"checksum":0,"timestamp":""}]}') is not None
     price = b"0." + b"1".zfill(18)
     text = b'{"price":%s,"qty":0.00000007}],"asks":[],"checksum":0,"timestamp":""}]}' % price
-    assert plain_update(18, 8)(text) is None
+    assert PlainForms(18, 8).learn(text) is None
+
+
+def test_outlines_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(book_text, "_OUTLINES_MAX", 3)
+    forms = PlainForms(1, 8)
+
+    for width in range(1, 8):
+        assert forms.learn(b'],"asks":[],"checksum":%d,"timestamp":""}]}' % 10**width) is not None
+        assert len(forms.by_outline) <= 3
+
+
+def test_the_outline_of_a_long_update_is_not_kept() -> None:
+    level = b'{"price":1.5,"qty":0.00000007}'
+    forms = PlainForms(1, 8)
+
+    assert forms.learn(b'%s],"asks":[],"checksum":0,"timestamp":""}]}' % b",".join([level] * 20)) is not None
+    assert forms.by_outline == {}
 
 
 def test_the_tenth_level_enters_whenever_one_of_the_best_ten_leaves() -> None:
     side = BookSide(-1, 25)
-    side.take(b",".join(b"%d,5" % ticks for ticks in range(20, 0, -1)))
+    for ticks in range(20, 0, -1):
+        side.put(b"%d" % ticks, b"5")
 
-    is_changed = side.take(b"20,0,19,0,9,7")
+    places = [side.put(*level) for level in ((b"20", b"0"), (b"19", b"0"), (b"9", b"7"), (b"3", b"7"), (b"99", b"0"))]
 
-    assert is_changed
+    assert places == [0, 0, 9, TOP_LEVELS, TOP_LEVELS]
     assert [ticks for ticks, _ in side.top] == list(range(18, 8, -1))
     assert side.top[-1] == (9, 7)
     assert side.top_texts == [b"%d%d" % level for level in side.top]
