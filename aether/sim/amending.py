@@ -24,7 +24,7 @@ def check_amend_status(system_status: str, pair_status: str, working: WorkingOrd
     for status in (system_status, pair_status):
         if status in ("maintenance", "delisted", "work_in_progress"):
             raise ExchangeRefusal("EService:Unavailable")
-        if status == "post_only" and not (working.order.post_only or amend.post_only):
+        if status == "post_only" and not _can_only_post(working, amend):
             raise ExchangeRefusal("EService:Market in post_only mode")
         if status in ("cancel_only", "reduce_only"):
             raise ExchangeRefusal(f"EService:Market in {status} mode")
@@ -59,6 +59,12 @@ def amended(market: PairMarket, working: WorkingOrder, amend: Amend) -> WorkingO
 def original(order: Order) -> AmendRecord:
     """The first row of an order's history. Its id is the order's own with the letter of a change."""
     return AmendRecord("T" + order.order_id[1:], "original", order, "", order.opened_ns)
+
+
+def _can_only_post(working: WorkingOrder, amend: Amend) -> bool:
+    """Whether nothing can trade by this amend: an order that waits for a price might be set off by it, and take."""
+    is_waiting_for_price = working.is_waiting and working.order.trigger is not None
+    return (working.order.post_only or amend.post_only) and not is_waiting_for_price
 
 
 def _check_fields(working: WorkingOrder, amend: Amend) -> None:
@@ -116,7 +122,7 @@ def _move_limit(market: PairMarket, changed: WorkingOrder, amend: Amend) -> None
 
 
 def _resize(market: PairMarket, changed: WorkingOrder, amend: Amend) -> None:
-    order = changed.order
+    order, order_lots = changed.order, changed.lots_left
     if amend.qty is not None:
         # What was filled may be off the lot, where the pair's rules changed since; what is left may not.
         left = market.lots(max(ZERO, MONEY.subtract(amend.qty, order.cum_qty)))
@@ -127,9 +133,12 @@ def _resize(market: PairMarket, changed: WorkingOrder, amend: Amend) -> None:
     if not changed.lots_left:
         return
     check_minimums(market, changed.order.qty, changed.ticks or None)
-    if amend.display_qty is not None:
-        changed.display_lots = check_display(market, amend.display_qty, changed.lots_left)
-        changed.order = replace(changed.order, display_qty=amend.display_qty)
+    display_qty = amend.display_qty
+    if display_qty is None and changed.display_lots and changed.lots_left > order_lots:
+        display_qty = changed.order.display_qty  # a larger iceberg has to show enough of itself, too
+    if display_qty is not None:
+        changed.display_lots = check_display(market, display_qty, changed.lots_left)
+        changed.order = replace(changed.order, display_qty=display_qty)
 
 
 def _check_posting(market: PairMarket, changed: WorkingOrder, amend: Amend) -> None:

@@ -33,6 +33,7 @@ from aether.sim.records import (
     BookSide,
     NewTrigger,
     OrderSide,
+    PublicTrade,
 )
 
 ACCOUNTS = ("ann", "bob")
@@ -41,6 +42,7 @@ RULES = PairRules(
     "COIN/USD", "COINUSD", "COINUSD", "COIN/USD", "COIN", "COIN", 1, 3, 2, Decimal("0.005"), Decimal("0.5"), "online"
 )
 PAIR = RULES.name
+MATCHING = ("online", "limit_only")
 STORMS = 20 if os.environ.get("TEST_PROFILE") == "ci" else 3
 S = 1_000_000_000
 
@@ -176,7 +178,7 @@ class Life(RuleBasedStateMachine):
     @rule(account=accounts, random=randoms)
     def cancel(self, account: str, random: Random) -> None:
         order = self.choose(account, random)
-        if order is not None and self.exchange.system_status != "maintenance":
+        if order is not None and "maintenance" not in (self.exchange.system_status, self.exchange.pairs[PAIR].status):
             assert self.exchange.cancel_order(account, order.order_id, self.now_ns).closed_ns is not None
 
     @rule(random=randoms)
@@ -195,11 +197,16 @@ class Life(RuleBasedStateMachine):
 
     @rule(account=accounts)
     def set_dead_man(self, account: str) -> None:
-        self.exchange.set_dead_man(account, 10, self.now_ns)
+        with suppress(ExchangeRefusal):
+            self.exchange.set_dead_man(account, 10, self.now_ns)
 
     @rule(status=st.sampled_from((*SYSTEM_STATUSES, *["online"] * 12)))
     def change_status(self, status: str) -> None:
         self.exchange.set_system_status(status)
+
+    @rule(status=st.sampled_from((*SYSTEM_STATUSES, "limit_only", "reduce_only", *["online"] * 12)))
+    def change_pair_status(self, status: str) -> None:
+        self.exchange.set_pair_status(PAIR, status)
 
     def choose(self, account: str, random: Random) -> Order | None:
         self.exchange.advance(self.now_ns)
@@ -259,7 +266,9 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def an_order_only_moves_along_its_life(self) -> None:
+        is_open = self.exchange.system_status == "online" and self.exchange.pairs[PAIR].status in MATCHING
         for event in self.exchange.drain():
+            assert is_open or not isinstance(event, PublicTrade), f"{event} in a shut market"
             if not isinstance(event, OrderEvent):
                 continue
             order_id, order = event.order.order_id, event.order
@@ -297,10 +306,9 @@ def test_a_long_storm_of_requests_keeps_every_promise(seed: int) -> None:
         random.choice((life.crowd_trade, life.set_level))(random)
         if step % 5 == 0:
             life.pass_time(random.randint(1, 4))
-        if step % 97 == 0:
-            life.change_status(random.choice(SYSTEM_STATUSES))
-        elif step % 97 == 9:
-            life.change_status("online")
+        if step % 97 in (0, 9):
+            life.check()  # what happened till now happened in a market as it was
+            life.change_status(random.choice(SYSTEM_STATUSES) if step % 97 == 0 else "online")
         if step % 301 == 300:
             life.set_dead_man(account)
         if step % 10 == 0:

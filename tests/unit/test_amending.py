@@ -216,6 +216,28 @@ def test_a_shut_market_takes_no_amend(exchange: Exchange, status: str, text: str
         exchange.amend_order("ann", amend(order, qty="0.05"), 3 * S)
 
 
+def test_an_amend_cannot_set_off_an_order_in_a_shut_market(exchange: Exchange) -> None:
+    exchange.set_level(PAIR, "ask", D("9990.0"), D(1), 2 * S)
+    order = exchange.add_order("ann", NewOrder(PAIR, "buy", "stop-loss", D("0.1"), trigger=NewTrigger(D(12000))), 2 * S)
+    exchange.set_pair_status(PAIR, "post_only")
+
+    with pytest.raises(ExchangeRefusal, match="EService:Market in post_only mode"):
+        exchange.amend_order("ann", amend(order, trigger_price="9000.0", post_only=True), 3 * S)
+
+    assert exchange.trades("ann") == []
+
+
+def test_an_iceberg_that_grows_shows_enough_of_itself(exchange: Exchange) -> None:
+    new = NewOrder(PAIR, "sell", "iceberg", D("1.0"), D("11000.0"), display_qty=D("0.1"))
+    order = exchange.add_order("bob", new, 2 * S)
+
+    with pytest.raises(ExchangeRefusal, match="EGeneral:Invalid arguments:displayvol"):
+        exchange.amend_order("bob", amend(order, qty="2.0"), 3 * S)
+    exchange.amend_order("bob", amend(order, qty="2.0", display_qty="0.2"), 3 * S)
+
+    assert exchange.book(PAIR).asks == ((D("11000.0"), D("0.2")),)
+
+
 def test_an_order_filled_in_smaller_lots_than_there_are_now_is_amended_as_far_as_it_goes(exchange: Exchange) -> None:
     order = exchange.add_order("ann", limit("buy", "0.201", "9000.0"), 2 * S)
     exchange.add_order("bob", limit("sell", "0.001", "9000.0"), 3 * S)
