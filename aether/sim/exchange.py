@@ -149,7 +149,7 @@ class Exchange:
     def cancel_order(self, account: str, order_id: str, now_ns: int) -> Order:
         """Cancel an open order. Raises ExchangeRefusal (`EOrder:Unknown order` for one that is not open)."""
         self.advance(now_ns)
-        self._refuse_cancel_in_maintenance()
+        self._refuse_in_maintenance()
         working = self._open(account, order_id)
         if self._markets[working.order.pair].rules.status == "maintenance":
             raise ExchangeRefusal("EService:Unavailable")
@@ -157,10 +157,17 @@ class Exchange:
         return working.order
 
     def cancel_all(self, account: str, now_ns: int) -> int:
-        """Cancel all open orders of the account; how many there were. Raises ExchangeRefusal in maintenance."""
+        """Cancel the account's open orders, but for those of a pair in maintenance; how many that were.
+
+        Raises ExchangeRefusal in maintenance.
+        """
         self.advance(now_ns)
-        self._refuse_cancel_in_maintenance()
-        return self._cancel_all(self._accounts[account], USER_REQUEST)
+        self._refuse_in_maintenance()
+        standing = self._accounts[account].open.values()
+        return self._cancel_all(
+            [working for working in standing if self._markets[working.order.pair].rules.status != "maintenance"],
+            USER_REQUEST,
+        )
 
     def amend_order(self, account: str, amend: Amend, now_ns: int) -> str:
         """Change an open order in place; the id of the change. Raises ExchangeRefusal, and then nothing happened.
@@ -253,6 +260,7 @@ class Exchange:
         """
         self.advance(now_ns)
         assert account in self._accounts, f"no account {account!r}"
+        self._refuse_in_maintenance()
         if not 0 <= timeout_s < 86_400:
             raise ExchangeRefusal("EGeneral:Invalid arguments:timeout")
         self._dead_men.pop(account, None)
@@ -417,7 +425,7 @@ class Exchange:
             raise ExchangeRefusal("EOrder:Unknown order")
         return working
 
-    def _refuse_cancel_in_maintenance(self) -> None:
+    def _refuse_in_maintenance(self) -> None:
         if self._system_status == "maintenance":
             raise ExchangeRefusal("EService:Unavailable")
 
@@ -445,7 +453,7 @@ class Exchange:
             return
         account = next(name for name, at_ns in self._dead_men.items() if at_ns == due_ns)
         del self._dead_men[account]
-        self._cancel_all(self._accounts[account], "Cancel all orders after timeout")
+        self._cancel_all(list(self._accounts[account].open.values()), "Cancel all orders after timeout")
 
     def _start_late(self) -> None:
         """Let scheduled orders begin whose time has come, as far as their markets match."""
@@ -460,8 +468,7 @@ class Exchange:
             self._matcher.go_live(market, working)
             self._settle(market)
 
-    def _cancel_all(self, owner: Account, reason: str) -> int:
-        working_orders = list(owner.open.values())
+    def _cancel_all(self, working_orders: Sequence[WorkingOrder], reason: str) -> int:
         for working in working_orders:
             self._end(working, "canceled", reason)
         return len(working_orders)

@@ -72,6 +72,8 @@ class RestApi:
             raise ExchangeRefusal("EGeneral:Unknown method")
         if not caller.may(method):
             raise ExchangeRefusal("EGeneral:Permission denied")
+        if desk.exchange.system_status == "maintenance":  # Kraken docs, Status: nothing works
+            raise ExchangeRefusal("EService:Unavailable")
         desk.rest_counters.charge(caller.key, method, desk.now_ns())
         if handler is not None:
             return handler(desk, caller.account, form)

@@ -43,13 +43,23 @@ def cancel_one(desk: Desk, account: str, order_id: str) -> None:
 
 
 def cancel_together(desk: Desk, account: str, order_ids: Sequence[str]) -> int:
-    """Count and cancel a batch's orders, as far as they are open; how many those were. Raises ExchangeRefusal."""
+    """Count and cancel a batch's orders, as far as they are open; how many were cancelled.
+
+    One that cannot be cancelled now does not keep the others. Raises ExchangeRefusal where that is all of them.
+    """
     now_ns, wanted = desk.now_ns(), set(order_ids)
     standing = [order for order in desk.exchange.open_orders(account) if order.order_id in wanted]
     desk.trading_counters.cancel_batch(standing, now_ns)
+    cancelled, refusal = 0, None
     for order in standing:
-        desk.exchange.cancel_order(account, order.order_id, now_ns)
-    return len(standing)
+        try:
+            desk.exchange.cancel_order(account, order.order_id, now_ns)
+            cancelled += 1
+        except ExchangeRefusal as refused:
+            refusal = refused
+    if refusal is not None and not cancelled:
+        raise refusal
+    return cancelled
 
 
 def cancel_all(desk: Desk, account: str, _form: Form) -> object:

@@ -379,6 +379,17 @@ def test_only_maintenance_refuses_cancels(exchange: Exchange, status: str, *, wo
             exchange.cancel_all("ann", 3 * S)
 
 
+def test_orders_of_a_pair_in_maintenance_outlive_a_cancel_of_all(exchange: Exchange) -> None:
+    order = exchange.add_order("ann", limit("buy", "0.1", "100.0"), 2 * S)
+    exchange.set_pair_status(PAIR, "maintenance")
+
+    assert exchange.cancel_all("ann", 3 * S) == 0
+    assert exchange.open_orders("ann") == [order]
+
+    exchange.set_pair_status(PAIR, "cancel_only")
+    assert exchange.cancel_all("ann", 4 * S) == 1
+
+
 def test_a_limit_only_pair_refuses_market_orders(exchange: Exchange) -> None:
     exchange.set_pair_status(PAIR, "limit_only")
     exchange.drain()
@@ -437,6 +448,19 @@ def test_an_armed_timer_waits_for_the_end_of_maintenance(exchange: Exchange) -> 
 
     exchange.set_system_status("cancel_only")
     exchange.advance(101 * S)
+
+    assert exchange.open_orders("ann") == []
+
+
+def test_no_timer_is_set_or_switched_off_in_maintenance(exchange: Exchange) -> None:
+    exchange.add_order("ann", limit("buy", "0.1", "100.0"), 2 * S)
+    exchange.set_dead_man("ann", 60, 3 * S)
+    exchange.set_system_status("maintenance")
+
+    with pytest.raises(ExchangeRefusal, match="EService:Unavailable"):
+        exchange.set_dead_man("ann", 0, 4 * S)
+    exchange.set_system_status("online")
+    exchange.advance(64 * S)
 
     assert exchange.open_orders("ann") == []
 

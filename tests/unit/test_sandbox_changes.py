@@ -340,6 +340,16 @@ def test_batches_come_as_json_alone() -> None:
         read_form("application/x-www-form-urlencoded", b"pair=XBTUSD&orders=%5B%5D")
 
 
+def test_an_order_of_a_pair_in_maintenance_does_not_keep_the_rest_of_a_batch(counter: Counter) -> None:
+    kept, gone = counter.place(**LIMIT), counter.place(**LIMIT | {"pair": "ETHUSD", "price": "590.00"})
+    counter.desk.exchange.set_pair_status("BTC/USD", "maintenance")
+
+    assert counter.json("CancelOrderBatch", orders=[kept, gone]) == {"count": 1}
+    assert list(counter.rest("OpenOrders")["open"]) == [kept]
+    with pytest.raises(ExchangeRefusal, match="EService:Unavailable"):
+        counter.json("CancelOrderBatch", orders=[kept])
+
+
 @pytest.mark.parametrize("count", [0, 51])
 def test_a_batch_cancels_at_most_fifty(counter: Counter, count: int) -> None:
     with pytest.raises(ExchangeRefusal, match="EGeneral:Invalid arguments:orders"):

@@ -440,6 +440,14 @@ def test_words_that_ask_for_nothing_more_are_taken(client: Client, changed: dict
     assert len(client.private("AddOrder", **LIMIT_BUY | changed)["txid"]) == 1
 
 
+def test_nothing_private_is_answered_in_maintenance(client: Client) -> None:
+    client.desk.exchange.set_system_status("maintenance")
+
+    assert client.refusal("BalanceEx") == "EService:Unavailable"
+    assert client.refusal("CancelAllOrdersAfter", timeout="0") == "EService:Unavailable"
+    assert client.public("SystemStatus")["status"] == "maintenance"
+
+
 @pytest.mark.parametrize("status", ["cancel_only", "post_only", "maintenance"])
 def test_the_status_decides_for_validate_as_for_the_order_itself(client: Client, status: str) -> None:
     client.desk.exchange.set_system_status(status)
