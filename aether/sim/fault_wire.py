@@ -200,7 +200,7 @@ class FaultyWire:
         frame = _object(text)
         context = _context_of(frame) | {"door": self._door}
         channel = context.get("channel", "")
-        if context.get("type") == "snapshot":
+        if frame.get("sequence") == 1:
             self._ahead.pop(channel, None)  # a new subscription counts from 1 again
         fault = self._box.take("frame", context, self._clock.wall_ns())
         moved = self._renumbered(text, channel)
@@ -220,8 +220,8 @@ class FaultyWire:
     def _repeat_fills(self, snapshot: dict[str, object]) -> None:
         before = snapshot["sequence"]
         assert isinstance(before, int), "private frames are numbered"
-        self._ahead["executions"] = 1
-        again = {"channel": "executions", "type": "update", "data": list(self._fills.rows), "sequence": before + 1}
+        ahead = self._ahead["executions"] = self._ahead.get("executions", 0) + 1
+        again = {"channel": "executions", "type": "update", "data": list(self._fills.rows), "sequence": before + ahead}
         self._emit(encode(again))
 
 

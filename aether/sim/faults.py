@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 
 from aether.domain.values import NANOS_PER_MS
 from aether.sim.records import SYSTEM_STATUSES
+from aether.sim.rest_api import PRIVATE_METHODS
 
 Place: TypeAlias = Literal["call", "answer", "frame", "now", "always"]
 """A REST call, the answer to a socket's request, a data frame, the sandbox itself at once; or the way it always is."""
@@ -31,6 +32,7 @@ ARMED_MAX = 1_000
 RATE_ONE = 1_000_000
 
 _PRIVATE = {"channel": ("executions", "balances"), "type": ("update",)}
+_SIGNED = {"endpoint": tuple(sorted(PRIVATE_METHODS))}  # public calls bear no nonce
 _BOOK_UPDATE = {"channel": ("book",), "type": ("update",)}
 
 
@@ -65,7 +67,7 @@ _CATALOGUE = (
     ),
     FaultKind("bad_gateway", ("call",), "carried out, and answered 502 with a page of HTML"),
     FaultKind("delay", ("call",), "carried out, and answered `delay_ms` later", options=("delay_ms",)),
-    FaultKind("invalid_nonce", ("call",), "refused with EAPI:Invalid nonce, as after reordered requests"),
+    FaultKind("invalid_nonce", ("call",), "refused with EAPI:Invalid nonce, as after reordered requests", _SIGNED),
     FaultKind("throttled", ("call",), "refused with EService: Throttled: and a time"),
     FaultKind("rest_rate_limit", ("call",), "refused with EAPI:Rate limit exceeded"),
     FaultKind("empty_fees", ("call",), "AssetPairs with empty fee arrays", {"endpoint": ("AssetPairs",)}),

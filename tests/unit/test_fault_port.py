@@ -282,6 +282,23 @@ async def test_fills_are_told_again_after_a_reconnect(client: Client) -> None:
     assert (await again.hear("executions"))["sequence"] == 3
 
 
+async def test_fills_that_are_told_again_break_no_count_between_two_snapshots(client: Client) -> None:
+    wire, token = await client.private_wire()
+    await wire.ask("add_order", order_type="market", side="buy", symbol=PAIR, order_qty=0.0001, token=token)
+    await client.fault("duplicate_executions", times=2)
+
+    again = await client.connect("private")
+    await again.ask("subscribe", channel="executions", snap_orders=True, snap_trades=True, token=token)
+    heard = [await again.hear("executions") for _ in range(4)]
+
+    assert [(frame["type"], frame["sequence"]) for frame in heard] == [
+        ("snapshot", 1),
+        ("update", 2),
+        ("snapshot", 3),
+        ("update", 4),
+    ]
+
+
 @pytest.mark.parametrize(("fault", "numbers"), [("sequence_gap", [3]), ("repeated_frame", [2, 2, 3])])
 async def test_a_private_frame_is_lost_or_comes_twice(client: Client, fault: str, numbers: list[int]) -> None:
     wire, token = await client.private_wire()

@@ -40,6 +40,13 @@ def test_a_fault_strikes_only_where_it_can_and_where_it_was_asked_to() -> None:
     assert taken(box, UPDATE | {"symbol": "ETH/USD"}) == "checksum_mismatch"
 
 
+def test_a_call_that_bears_no_nonce_has_no_wrong_one() -> None:
+    box = box_with(Fault(KINDS["invalid_nonce"]))
+
+    assert box.take("call", {"endpoint": "Time"}, 0) is None
+    assert box.take("call", {"endpoint": "Balance"}, 0) is not None
+
+
 def test_a_later_fault_waits_for_its_time() -> None:
     box = box_with(Fault(KINDS["lost_frame"], due_ns=due_after(0, 5)))
 
