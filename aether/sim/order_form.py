@@ -58,7 +58,6 @@ _NEUTRAL_REST = {
 _NEUTRAL_SOCKET: Mapping[str, tuple[object, ...]] = {
     "margin": (False,),
     "reduce_only": (False,),
-    "no_mpp": (False, True),  # Kraken ignores it: price protection is always on
     "conditional": (),
 }
 
@@ -109,6 +108,8 @@ def socket_order(fields: Mapping[str, object], now_ns: int) -> NewOrder:
         if name in fields and fields[name] not in neutral:
             raise bad_argument(name)
     kind = one_of(str(fields.get("order_type", "")), KINDS, "order_type")
+    if fields.get("no_mpp", False) and kind != "market":  # for one it changes nothing: protection is always on
+        raise bad_argument("no_mpp order option is only available when ordertype = market")
     limit_price, limit_price_type, trigger = _socket_prices(kind, fields)
     cash, display, text = fields.get("cash_order_qty"), fields.get("display_qty"), fields.get("deadline")
     return NewOrder(

@@ -628,6 +628,10 @@ def test_balances_are_totals_and_each_ledger_row_moves_one(house: House, private
         ({"order_userref": 1.5}, "Order_userref field must be a number_integer"),
         ({"leverage": 2}, "Unsupported field: 'leverage' for the given msg type: add_order"),
         ({"margin": True}, "EGeneral:Invalid arguments:margin"),
+        (
+            {"no_mpp": True},
+            "EGeneral:Invalid arguments:no_mpp order option is only available when ordertype = market",
+        ),
         ({"reduce_only": True}, "EGeneral:Invalid arguments:reduce_only"),
         ({"conditional": {"order_type": "limit"}}, "EGeneral:Invalid arguments:conditional"),
         ({"fee_preference": "both"}, "EGeneral:Invalid arguments:fee_preference"),
