@@ -199,7 +199,7 @@ class Orders(_Section):
 class Sandbox(_Section):
     """[sandbox]: the made Kraken."""
 
-    port: int = Field(default=0, ge=0, le=65_535)
+    port: int = Field(default=0, ge=0, le=65_533)
     """TCP port on loopback; 0 takes a free one"""
     speed: int = Field(default=60, ge=1, le=3_600)
     """recorded hours for each real hour"""
