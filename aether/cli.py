@@ -6,11 +6,13 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 daemon not running, 4 bad configu
 from __future__ import annotations
 
 import asyncio
+import errno
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, NoReturn, TypeVar
 from urllib.parse import quote
 
@@ -27,7 +29,7 @@ from aether.domain.codes import CODES
 from aether.domain.errors import AetherError, BadConfiguration, JournalBroken
 from aether.journal.audit import verify as verify_journal
 from aether.kraken.capture import verify_capture
-from aether.kraken.capture_record import CHANNELS, read_frames
+from aether.kraken.capture_record import CHANNELS, DEPTHS, read_frames
 from aether.recording import RecordingPlan, RecordingReport, record_capture
 from aether.runtime.clock import SystemClock
 from aether.settings import Settings, default_config_path, load_settings
@@ -35,6 +37,19 @@ from aether.worlds import place_of
 
 T = TypeVar("T")
 PIPE_WIDTH = 160  # columns of a table that goes to a file
+_REMEDIES: Mapping[int, str] = MappingProxyType(
+    {
+        errno.ENOENT: "name one that is there",
+        errno.EISDIR: "name a file",
+        errno.ENOTDIR: "name a file in a directory",
+        errno.EACCES: "look at its owner and mode",
+        errno.EPERM: "look at its owner and mode",
+        errno.EROFS: "name a place that can be written",
+        errno.ENOSPC: "make room on that disk",
+        errno.EDQUOT: "make room in that quota",
+        errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    }
+)
 
 
 class Exit(IntEnum):
@@ -66,6 +81,13 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="kept in the journal")]
 ScopeOption = Annotated[str, typer.Option("--scope", help="all, symbol:BTC/USD or strategy:ID")]
+
+
+def _known_depth(depth: int | None) -> int | None:
+    if depth not in (None, *DEPTHS):
+        raise typer.BadParameter(f"one of {', '.join(map(str, DEPTHS))}, was {depth}")
+    return depth
+
 
 talk = Console(stderr=True, highlight=False, soft_wrap=True)  # a path that is broken over lines cannot be copied
 
@@ -103,8 +125,17 @@ def _fail_with(error: BaseException) -> NoReturn:
             code = Exit.FAILED
         case _:
             raise error  # a defect: the traceback is what one needs
-    talk.print(f"aether: {error}", markup=False)
+    talk.print(f"aether: {_said(error)}", markup=False)
     raise SystemExit(code)
+
+
+def _said(error: BaseException) -> str:
+    """An error of ours says what to do; the operating system's says what and where, and the remedy is ours."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return str(error)
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    remedy = _REMEDIES.get(error.errno)
+    return f"{what}; {remedy}" if remedy else what
 
 
 def _settings(config: Path | None, overrides: dict[str, dict[str, Any]] | None = None) -> Settings:
@@ -133,7 +164,9 @@ def run(
 def sandbox(
     config: ConfigOption = None,
     *,
-    port: Annotated[int | None, typer.Option(help="TCP port; this and the next are used, 0 takes free ones")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="TCP port; the next two serve the private socket and the faults")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="seed of the made market")] = None,
     speed: Annotated[int | None, typer.Option(help="recorded hours in a real hour")] = None,
     pairs: Annotated[str | None, typer.Option(help="made pairs: how many, all, or names with commas between")] = None,
@@ -318,15 +351,15 @@ def capture_record(
     *,
     channels: Annotated[str, typer.Option(help=f"of {', '.join(CHANNELS)}")] = "book,trade,instrument",
     symbols: Annotated[str | None, typer.Option(help="pairs, as BTC/USD,ETH/USD; symbols.trade unless named")] = None,
-    depth: Annotated[int | None, typer.Option(help="of books; kraken.book_depth unless named")] = None,
+    depth: Annotated[
+        int | None, typer.Option(callback=_known_depth, help="of books; kraken.book_depth unless named")
+    ] = None,
     seconds: Annotated[int | None, typer.Option(min=1, help="how long; until Ctrl-C unless named")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Record a public feed exactly as it comes, from the address of the settings. Ctrl-C ends the file in order."""
     settings = _settings(config)
-    if depth not in (None, 10, 25, 100, 500, 1000):
-        raise typer.BadParameter("--depth is one of 10, 25, 100, 500, 1000")
     named = settings.symbols.trade if symbols is None else symbols.split(",")
     plan = RecordingPlan.of(file, channels, named, depth or settings.kraken.book_depth, seconds)
     with _progress() as show:
@@ -352,7 +385,9 @@ def _progress() -> Iterator[Callable[[RecordingReport], None]]:
 @capture_app.command(name="verify")
 def capture_verify(
     files: Annotated[list[Path], typer.Argument(help="recordings, one frame a line, compressed or not")],
-    depth: Annotated[int, typer.Option(help="subscribed depth, where the recording does not tell it")] = 10,
+    depth: Annotated[
+        int, typer.Option(callback=_known_depth, help="subscribed depth, where the recording does not tell it")
+    ] = 10,
     as_json: JsonOption = False,
 ) -> None:
     """Decode recorded frames and check each book, through the code that the daemon uses. Exit 6 if one fails."""

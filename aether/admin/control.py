@@ -68,7 +68,7 @@ class ControlClient:
     def _unreachable(self, error: OSError) -> AetherError:
         if isinstance(error, PermissionError):
             return ControlRefused(403, "api_peer", f"{self._path} belongs to another user")
-        return DaemonNotRunning(f"no daemon listens on {self._path}")
+        return DaemonNotRunning(f"no daemon listens on {self._path}; `aether run` starts one")
 
 
 def _decoded(status: int, body: bytes) -> Any:

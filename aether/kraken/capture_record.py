@@ -34,6 +34,7 @@ from aether.kraken.rate_limit import Pace
 from aether.kraken.wire import Reader
 from aether.ports import Clock
 
+DEPTHS = (10, 25, 100, 500, 1000)  # levels a side that Kraken sends (docs, WebSocket v2 `book`)
 CHANNELS = ("book", "trade", "ticker", "ohlc", "instrument")
 FLUSH_BYTES = 1 << 16
 CANDLE_MIN = 1
@@ -193,13 +194,15 @@ class Recorder:
 def read_frames(path: Path) -> Iterator[bytes]:
     """Frames of a recording, one a line, compressed or not; one that was cut off by a power cut ends where it breaks.
 
-    Raises OSError where the file cannot be read.
+    Raises OSError where the file cannot be read, BadConfiguration where it is no gzip for all its name.
     """
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
         try:
             yield from lines
         except (EOFError, zlib.error):
             return
+        except gzip.BadGzipFile as error:
+            raise BadConfiguration(f"{path} is no whole gzip: {error}", "name a recording, or rename it") from error
 
 
 def _admit_none(_name: str) -> None:

@@ -325,8 +325,22 @@ def test_several_recordings_are_told_by_name_and_one_bad_one_is_exit_6(aether: A
 def test_a_recording_that_is_not_there_is_exit_1_with_its_name(aether: Aether, tmp_path: Path) -> None:
     outcome = aether("capture", "verify", tmp_path / "none.ndjson")
     assert outcome.code == Exit.FAILED
-    assert "none.ndjson" in outcome.err
-    assert "Traceback" not in outcome.err
+    assert outcome.err == f"aether: {tmp_path / 'none.ndjson'}: No such file or directory; name one that is there\n"
+
+
+def test_what_is_no_gzip_for_all_its_name_is_named(aether: Aether, tmp_path: Path) -> None:
+    (tmp_path / "plain.gz").write_bytes(b"{}\n")
+    outcome = aether("capture", "verify", tmp_path / "plain.gz")
+    assert outcome.code == Exit.BAD_CONFIGURATION
+    assert str(tmp_path / "plain.gz") in outcome.err
+
+
+@pytest.mark.parametrize("verb", ["record", "verify"])
+def test_a_depth_that_kraken_does_not_send_is_wrong_usage(aether: Aether, tmp_path: Path, verb: str) -> None:
+    outcome = aether("capture", verb, tmp_path / "feed", "--depth", "7")
+    assert outcome.code == 2
+    assert "10, 25, 100, 500, 1000" in outcome.err
+    assert not (tmp_path / "feed").exists()
 
 
 # --- exit codes of whatever ends a command --------------------------------------------------------------------------
@@ -340,6 +354,7 @@ def test_a_recording_that_is_not_there_is_exit_1_with_its_name(aether: Aether, t
         (OutcomeUnknown("answer lost"), Exit.FAILED),
         (TimeoutError("too long"), Exit.TIMED_OUT),
         (OSError(98, "Address already in use"), Exit.FAILED),
+        (OSError(28, "No space left on device"), Exit.FAILED),
         (ExceptionGroup("tasks", [ExceptionGroup("inner", [JournalBroken("row 7")])]), Exit.CHECK_FAILED),
     ],
 )
