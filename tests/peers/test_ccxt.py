@@ -196,6 +196,16 @@ async def test_fills_fees_history_and_ledger_agree(kraken: Any, sandbox: Any) ->
     assert account.balances["XXBT"] == Decimal("0.006")
 
 
+async def test_orders_trades_and_ledger_rows_are_found_by_their_ids(kraken: Any) -> None:
+    bought, sold = await buy(kraken), str((await kraken.create_order(BTC, "market", "sell", 0.004))["id"])
+    both = await kraken.fetch_orders_by_ids([bought, sold])
+    assert {order["id"] for order in both} == {bought, sold}
+    (trade,) = await kraken.fetch_order_trades(bought, params={"trades": (await kraken.fetch_order(bought))["trades"]})
+    assert (trade["order"], trade["amount"]) == (bought, 0.01)
+    (newest, *_) = reversed(await kraken.fetch_ledger("USD"))
+    assert (await kraken.fetch_ledger_entry(newest["id"]))["amount"] == newest["amount"]
+
+
 # --- what Kraken refuses, by ccxt's own exceptions ------------------------------------------------------------------
 
 

@@ -185,6 +185,20 @@ def test_fills_fees_history_and_ledger_agree(kraken: Any, sandbox: Any, place: C
     assert (usd_left, account.balances["XXBT"]) == (account.balances["ZUSD"], Decimal("0.006"))
 
 
+def test_history_is_read_page_by_page(kraken: Any, place: Callable[..., str]) -> None:
+    ids = [place("market", "buy", "0.001") for _ in range(3)]
+    newest_first = list(kraken.user.get_closed_orders(closetime="close")["closed"])
+    assert newest_first == ids[::-1]
+    assert list(kraken.user.get_closed_orders(ofs=1)["closed"]) == ids[1::-1]
+    history = kraken.user.get_trades_history()
+    trade_ids = list(history["trades"])
+    assert history["count"] == len(trade_ids)
+    trade = kraken.user.get_trades_info(txid=trade_ids[0])[trade_ids[0]]
+    assert trade["ordertxid"] == ids[2]
+    row_ids = [row_id for row_id, row in kraken.user.get_ledgers_info()["ledger"].items() if row["type"] == "trade"]
+    assert set(kraken.user.get_ledgers(id_=row_ids[:2])) == set(row_ids[:2])
+
+
 # --- what Kraken refuses, by the client's own exceptions ------------------------------------------------------------
 
 
