@@ -120,10 +120,11 @@ def ledger_row(entry: LedgerEntry) -> Data:
 
 
 def _totals(order: Order, rules: PairRules) -> Data:
+    decimals = max(rules.cost_decimals, rules.price_decimals)  # a cheap coin's price has more than its cost
     return {
         "cum_qty": number(order.cum_qty, rules.qty_decimals),
         "cum_cost": number(order.cum_cost, rules.cost_decimals),
-        "avg_price": number(average_price(order.cum_cost, order.cum_qty), rules.cost_decimals),
+        "avg_price": number(average_price(order.cum_cost, order.cum_qty), decimals),
     }
 
 

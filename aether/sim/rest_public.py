@@ -12,6 +12,7 @@ from aether.sim.exchange import ExchangeRefusal, PairRules
 from aether.sim.field_text import bad_argument
 from aether.sim.market_board import INTERVALS_MINUTES, Candle, Figures
 from aether.sim.records import BookSide, PublicTrade
+from aether.sim.rest_records import price_digits
 from aether.sim.wire import digits, epoch, number, rfc1123, rfc3339
 
 Query = Mapping[str, str]
@@ -113,7 +114,7 @@ def depth(desk: Desk, query: Query) -> object:
     sides: dict[BookSide, tuple[tuple[Decimal, Decimal], ...]] = {"ask": book.asks, "bid": book.bids}
     rows = {
         f"{side}s": [
-            [_price(price, rules), digits(qty, _BOOK_QTY_DECIMALS), desk.board.level_s(rules.name, side, price)]
+            [price_digits(price, rules), digits(qty, _BOOK_QTY_DECIMALS), desk.board.level_s(rules.name, side, price)]
             for price, qty in levels
         ]
         for side, levels in sides.items()
@@ -139,7 +140,7 @@ def spread(desk: Desk, query: Query) -> object:
     rules = find_pair(desk, query.get("pair", ""))
     since_s = _since(query, 12)
     rows = [row for row in desk.board.spreads(rules.name) if row.at_s >= since_s]
-    shown = [[row.at_s, _price(row.bid, rules), _price(row.ask, rules)] for row in rows]
+    shown = [[row.at_s, price_digits(row.bid, rules), price_digits(row.ask, rules)] for row in rows]
     return {answer_key(rules, query["pair"], query): shown, "last": rows[-1].at_s if rows else since_s}
 
 
@@ -176,11 +177,6 @@ def _asset_row(asset: Asset) -> object:
     return row | lent | {"margin_rate": str(asset.margin_rate)}
 
 
-def _price(price: Decimal, rules: PairRules) -> str:
-    """Prices of levels and trades have the decimals of the cost on REST, those of candles the pair's own."""
-    return digits(price, max(rules.cost_decimals, rules.price_decimals))
-
-
 def _candle_row(candle: Candle, rules: PairRules) -> list[object]:
     prices = (candle.open, candle.high, candle.low, candle.close, candle.vwap)
     texts = [digits(price, rules.price_decimals) for price in prices]
@@ -188,7 +184,7 @@ def _candle_row(candle: Candle, rules: PairRules) -> list[object]:
 
 
 def _trade_row(trade: PublicTrade, rules: PairRules) -> list[object]:
-    price, qty = _price(trade.price, rules), digits(trade.qty, rules.qty_decimals)
+    price, qty = price_digits(trade.price, rules), digits(trade.qty, rules.qty_decimals)
     return [price, qty, epoch(trade.at_ns, 7), trade.side[0], trade.order_type[0], "", trade.trade_id]
 
 
@@ -203,19 +199,19 @@ def _ticker_row(desk: Desk, rules: PairRules) -> object:
     return {
         "a": _level(book.asks, rules),
         "b": _level(book.bids, rules),
-        "c": [_price(last, rules), digits(newest[0].qty if newest else ZERO, rules.qty_decimals)],
+        "c": [price_digits(last, rules), digits(newest[0].qty if newest else ZERO, rules.qty_decimals)],
         "v": [digits(span.volume, rules.qty_decimals) for span in spans],
-        "p": [_price(span.vwap, rules) for span in spans],
+        "p": [price_digits(span.vwap, rules) for span in spans],
         "t": [span.count for span in spans],
-        "l": [_price(span.low, rules) for span in spans],
-        "h": [_price(span.high, rules) for span in spans],
-        "o": _price(today.open, rules),
+        "l": [price_digits(span.low, rules) for span in spans],
+        "h": [price_digits(span.high, rules) for span in spans],
+        "o": price_digits(today.open, rules),
     }
 
 
 def _level(levels: tuple[tuple[Decimal, Decimal], ...], rules: PairRules) -> list[str]:
     price, qty = levels[0] if levels else (ZERO, ZERO)
-    return [_price(price, rules), str(int(qty)), digits(qty, _BOOK_QTY_DECIMALS)]
+    return [price_digits(price, rules), str(int(qty)), digits(qty, _BOOK_QTY_DECIMALS)]
 
 
 PUBLIC: dict[str, Handler] = {

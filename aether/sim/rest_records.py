@@ -36,6 +36,11 @@ def average_price(cum_cost: Decimal, cum_qty: Decimal) -> Decimal:
     return MONEY.divide(cum_cost, cum_qty) if cum_qty else ZERO
 
 
+def price_digits(price: Decimal, rules: PairRules) -> str:
+    """A price of a level, a trade or an order: with the decimals of the cost, or of the pair where those are more."""
+    return digits(price, max(rules.cost_decimals, rules.price_decimals))
+
+
 def order_record(order: Order, rules: PairRules, *, with_trades: bool) -> Record:
     """One row of OpenOrders, ClosedOrders and QueryOrders."""
     zero = digits(ZERO, rules.cost_decimals)
@@ -62,7 +67,7 @@ def order_record(order: Order, rules: PairRules, *, with_trades: bool) -> Record
         "vol_exec": digits(order.cum_cost if order.cash_qty else order.cum_qty, rules.qty_decimals),
         "cost": digits(order.cum_cost, rules.cost_decimals),
         "fee": digits(order.cum_fee, rules.cost_decimals),
-        "price": digits(average_price(order.cum_cost, order.cum_qty), rules.cost_decimals),
+        "price": price_digits(average_price(order.cum_cost, order.cum_qty), rules),
         "stopprice": zero,
         "limitprice": zero,
         "misc": _misc(order),
@@ -93,8 +98,8 @@ def _rare_fields(order: Order, rules: PairRules, *, with_trades: bool) -> Record
         row["trigger"] = "index"
     if trigger is not None and trigger.is_triggered:
         # An order that still waits shows zeros here (captured: an open stop-loss-limit).
-        row["stopprice"] = digits(trigger.actual_price, rules.cost_decimals)
-        row["limitprice"] = digits(order.limit_price or ZERO, rules.cost_decimals)
+        row["stopprice"] = price_digits(trigger.actual_price, rules)
+        row["limitprice"] = price_digits(order.limit_price or ZERO, rules)
     if with_trades and order.trade_ids:
         row["trades"] = list(order.trade_ids)
     if order.closed_ns is not None:
@@ -112,7 +117,7 @@ def trade_record(trade: Trade, rules: PairRules, ledger_ids: Sequence[str] | Non
         "time": epoch(trade.at_ns, 7),
         "type": trade.side,
         "ordertype": trade.order_type,
-        "price": digits(trade.price, rules.cost_decimals),
+        "price": price_digits(trade.price, rules),
         "cost": digits(trade.cost, rules.cost_decimals),
         "fee": digits(trade.fee, rules.cost_decimals),
         "vol": digits(trade.qty, rules.qty_decimals),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from typing import Any
 
@@ -68,6 +68,18 @@ async def test_prices_are_read(kraken: Any) -> None:
     assert all(low <= min(opened, closed) <= high for _, opened, high, low, closed, _ in candles)
     assert trades[-1]["price"] == ticker["last"]
     assert await kraken.fetch_tickers([BTC])
+
+
+async def test_a_coin_that_costs_next_to_nothing_keeps_its_digits(start_sandbox: Callable[..., Any]) -> None:
+    sandbox = start_sandbox("--pairs", "SHIB/USD,SOL/USD").account()
+    async with exchange_of(sandbox) as kraken:
+        await kraken.load_markets()
+        ask = (await kraken.fetch_order_book("SHIB/USD"))["asks"][0][0]
+        placed = await kraken.create_order("SHIB/USD", "market", "buy", 1_000_000)
+        order = await kraken.fetch_order(placed["id"])
+        (trade, *_) = await kraken.fetch_my_trades("SHIB/USD")
+    assert order["average"] == pytest.approx(ask, rel=0.02)
+    assert trade["price"] == pytest.approx(ask, rel=0.02)
 
 
 async def test_money_is_read(kraken: Any, bid: float) -> None:

@@ -22,6 +22,7 @@ from aether.sim.rate_counters import TIERS, Tier
 from aether.sim.recorded import pair_rules
 from aether.sim.rest_api import PRIVATE_METHODS, RestApi
 from aether.sim.rest_public import PUBLIC
+from aether.sim.rest_records import price_digits
 
 D = Decimal
 
@@ -130,6 +131,11 @@ LONG_FORMS = (
     "6d1b345e282140e2ad834ecb18a06876",
     "6D1B345E282140E2AD834ECB18A06876",
 )
+
+
+@pytest.mark.parametrize(("decimals", "text"), [(1, "0.00003"), (8, "0.00003164")])
+def test_no_digit_of_the_price_of_a_cheap_coin_is_lost(decimals: int, text: str) -> None:
+    assert price_digits(D("0.00003164"), replace(pair_rules()[0], price_decimals=decimals)) == text
 
 
 # --- public ---------------------------------------------------------------------------------------------------------
