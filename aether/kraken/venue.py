@@ -1,8 +1,8 @@
 """Our account at Kraken: orders over the private WebSocket, the account's views over REST.
 
 Nothing here repeats an order or an amend, and neither has a second road. What proves nothing is unknown, and only a
-failure before any byte was written is a refusal of our own. What stops goes over REST where the stream is down or its
-token stale, for stopping must always be possible.
+failure before any byte was written is a refusal of our own. What stops goes over REST where the stream is down, mute
+or its token stale, for stopping must always be possible.
 Source: Kraken docs, WebSocket v2 trading and executions; Spot atomic amends; error messages.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from weakref import WeakValueDictionary
@@ -240,16 +241,20 @@ class KrakenVenue:
     # --- what stops ---------------------------------------------------------------------------------------------
 
     async def _stop(self, write: Callable[..., bytes], endpoint: Endpoint, fields: Mapping[str, Json]) -> Stopped:
-        """Ask over the stream; over REST, which needs no token, where the stream is closed or its token is stale."""
+        """Ask over the stream; over REST where it is closed, does not answer, or its token is stale.
+
+        REST needs no token, and to stop twice does no harm: a link that beats and answers nothing must not hold it up.
+        """
         try:
             if self._stream.is_open:
                 self._rest.standing.check()
                 req_id = next(self._req_ids)
-                answer = await self._stream.ask(req_id, write(token=self._stream.token, req_id=req_id))
-                if self._heed(answer.error).kind is not RefusalClass.SESSION:
-                    return stopped_by_answer(answer)
+                with suppress(StreamGone):
+                    answer = await self._stream.ask(req_id, write(token=self._stream.token, req_id=req_id))
+                    if self._heed(answer.error).kind is not RefusalClass.SESSION:
+                        return stopped_by_answer(answer)
             return stopped_by_result(await self._rest.call(endpoint, fields))
-        except (StreamGone, VenueUnavailable, VenueRefused, OutcomeUnknown, Unreadable) as error:
+        except (VenueUnavailable, VenueRefused, OutcomeUnknown, Unreadable) as error:
             return Stopped(is_done=False, text=str(error))
 
     async def _wait_to_cancel(self, cl_ord_ids: Sequence[str]) -> None:
