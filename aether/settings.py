@@ -28,7 +28,6 @@ from aether.domain.errors import BadConfiguration
 from aether.runtime.machine import WARM_BARS
 
 ENV_PREFIX = "AETHER__"
-KRAKEN_BAR_LENGTHS_S = (60, 300, 900, 1800, 3600, 14_400, 86_400)
 
 Usd = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=20)]
 Amount = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=30)]

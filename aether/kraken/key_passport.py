@@ -15,6 +15,8 @@ import msgspec
 from aether.domain.errors import BadConfiguration, VenueRefused
 from aether.domain.values import NANOS_PER_S
 from aether.kraken.endpoints import Endpoint
+from aether.kraken.key_standing import NONCE_IS_STUCK
+from aether.kraken.refusals import is_bad_nonce
 from aether.kraken.rest import RestClient
 from aether.kraken.shapes import ABSENT, Raw, is_there
 from aether.kraken.strict_json import Unreadable, decode, printable, seconds_to_nanos
@@ -38,6 +40,7 @@ NEEDED: Mapping[str, str] = MappingProxyType(
 FUNDING = frozenset({"add-funds", "withdraw-funds", "earn-funds", "add-withdraw-address", "update-withdraw-address"})
 """Permissions that move money, or prepare to; a daemon's key never needs one."""
 
+_OR_SHARED = ", or stop the program that uses this one now"
 _HARMLESS = frozenset({"query-ledger", "export-data"})
 _MONEY_WORDS = ("fund", "withdraw", "deposit", "transfer", "earn", "stake")
 
@@ -80,7 +83,12 @@ class KeyPassport:
 
 async def ask_passport(rest: RestClient) -> KeyPassport:
     """The passport of the client's key. Raises VenueUnavailable, VenueRefused: also for one that cannot be read."""
-    result = await rest.call(Endpoint.API_KEY_INFO)
+    try:
+        result = await rest.call(Endpoint.API_KEY_INFO)
+    except VenueRefused as refusal:
+        # This is the first signed call of a start, and was made twice with rising nonces: no third is needed to know.
+        why = f"{refusal.text}: {NONCE_IS_STUCK}{_OR_SHARED}" if is_bad_nonce(refusal.text) else refusal.text
+        raise VenueRefused(refusal.code, f"GetApiKeyInfo: {why}") from refusal
     try:
         return read_passport(result)
     except Unreadable as error:

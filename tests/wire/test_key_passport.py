@@ -99,6 +99,25 @@ async def test_the_passport_is_asked_over_rest(toy: Any, rest: RestClient) -> No
     assert await ask_passport(rest) == replace(GOOD, ip_allowlist=("::1",))
 
 
+async def test_a_refused_passport_says_what_was_asked(toy: Any, rest: RestClient) -> None:
+    toy.answers("GetApiKeyInfo", "EGeneral:Unknown method")
+
+    with pytest.raises(VenueRefused, match="GetApiKeyInfo: EGeneral:Unknown method") as refused:
+        await ask_passport(rest)
+    assert refused.value.code == "venue_invalid"
+
+
+async def test_c02_c03_nonces_that_are_refused_at_the_start_are_explained_and_not_tried_for_ever(
+    toy: Any, rest: RestClient
+) -> None:
+    toy.answers("GetApiKeyInfo", "EAPI:Invalid nonce")
+
+    with pytest.raises(VenueRefused, match="make a new API key, or stop the program") as refused:
+        await ask_passport(rest)
+    assert refused.value.code == "venue_auth"
+    assert len(toy.calls) == 2
+
+
 async def test_a_passport_that_cannot_be_read_is_no_permission(toy: Any, rest: RestClient) -> None:
     toy.answers("GetApiKeyInfo", {"permissions": "all"})
 
