@@ -9,8 +9,8 @@ Three decisions keep us off the limit, and cancels possible:
 * An age is taken as the youngest that Kraken may see: it begins when the order's (or its amend's) answer came.
 * The reserve is what cancelling every open order of the pair would cost this moment, each by its age. New orders, with
   the cancel that each may need, and amends must leave it whole; so all that rests can always be cancelled at once.
-* A cancel that still finds no room (somebody else trades on the account) waits for it. Two or more of one pair go as a
-  batch, which Kraken takes over the limit. `CancelAll` is no way out: it would end other people's orders too.
+* A cancel that still finds no room (somebody else trades on the account) waits for it. A batch of cancels never does,
+  for Kraken takes it over the limit. `CancelAll` is no way out: it would end other people's orders too.
 """
 
 from __future__ import annotations
