@@ -105,7 +105,10 @@ class OrderVenue(Protocol):
         ...
 
     async def fees(self, symbols: Sequence[Symbol]) -> tuple[FeesSeen, ...]:
-        """The account's own rates. Raises VenueUnavailable, VenueRefused."""
+        """The account's own rates; a symbol that the venue does not tell is left out, and keeps no other waiting.
+
+        Raises VenueUnavailable, also where none is told, VenueRefused.
+        """
         ...
 
 

@@ -227,16 +227,15 @@ class KrakenVenue:
         return seen
 
     async def fees(self, symbols: Sequence[Symbol]) -> tuple[FeesSeen, ...]:
-        """The account's own rates. Raises VenueUnavailable, VenueRefused."""
+        """The account's own rates, of those that were told (see `ports.OrderVenue`)."""
         result = await self._rest.call(Endpoint.TRADE_VOLUME, {"pair": ",".join(symbols)})
         try:
-            seen = read_fees(result, self._gate)
+            seen = tuple(fees for fees in read_fees(result, self._gate) if fees.symbol in symbols)
         except Unreadable as error:
             raise VenueUnavailable(f"TradeVolume: {error}") from error
-        missing = set(symbols) - {fees.symbol for fees in seen}
-        if missing:
-            raise VenueUnavailable(f"TradeVolume told no rate of {', '.join(sorted(missing))}")
-        return tuple(fees for fees in seen if fees.symbol in symbols)
+        if not seen:
+            raise VenueUnavailable(f"TradeVolume told no rate of {', '.join(symbols)}")
+        return seen
 
     # --- what stops ---------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ from aether.core.engine import Engine
 from aether.core.orders import OrderState
 from aether.core.policy import Policy
 from aether.domain.errors import AetherError, VenueRefused, VenueUnavailable
-from aether.domain.inputs import BookChanged, FeedLost, Input, InstrumentSeen, LoopStalled
+from aether.domain.inputs import BookChanged, FeedLost, FeesSeen, Input, InstrumentSeen, LoopStalled
 from aether.domain.instruments import Instrument
 from aether.domain.values import Symbol
 from aether.ports import Clock, FactObserver, Journal, MarketFeed, OrderVenue, Tape
@@ -154,13 +155,12 @@ class Machine:
 
     async def _read_fees(self) -> None:
         while True:
-            wait_s = FEES_EVERY_S
-            try:
-                for seen in await self._venue.fees(self._policy.symbols):
-                    self.inbox.put(seen)
-            except AetherError:
-                wait_s = FEES_RETRY_S  # the last known rates, or the settings' fallback, stay in force
-            await asyncio.sleep(wait_s)
+            told: tuple[FeesSeen, ...] = ()
+            with suppress(AetherError):  # the last known rates, or the settings' fallback, stay in force
+                told = await self._venue.fees(self._policy.symbols)
+            for seen in told:
+                self.inbox.put(seen)
+            await asyncio.sleep(FEES_EVERY_S if len(told) == len(self._policy.symbols) else FEES_RETRY_S)
 
 
 async def reached(ask: Callable[..., Awaitable[Answer]], *arguments: object) -> Answer:

@@ -965,6 +965,12 @@ async def test_rates_are_told_in_basis_points(toy: Any, venue: KrakenVenue) -> N
     assert toy.calls[0][1]["pair"] == "BTC/USD"
 
 
+async def test_b04_a_symbol_without_a_rate_keeps_no_other_from_having_its_own(toy: Any, venue: KrakenVenue) -> None:
+    toy.answers("TradeVolume", {"fees": {"XXBTZUSD": {"fee": "0.4000"}, "XETHZUSD": {"fee": "0.1"}}})
+
+    assert [fees.symbol for fees in await venue.fees([BTC, recall("SOL/USD")])] == [BTC]
+
+
 @pytest.mark.parametrize("answer", [{"fees": None, "fees_maker": None}, {"fees": {}}, {"fees": 1}])
 async def test_rates_that_are_not_told_are_unavailable(answer: Any, toy: Any, venue: KrakenVenue) -> None:
     toy.answers("TradeVolume", answer)
