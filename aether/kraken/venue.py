@@ -135,9 +135,7 @@ class KrakenVenue:
             return SubmitUnknown(order.cl_ord_id, str(error))
         finally:
             self._counters.answered(order.cl_ord_id, self._clock.monotonic_ns())
-        outcome = submit_outcome(order, answer, self._heed(answer.error, order.symbol))
-        self._note(outcome)
-        return outcome
+        return self._noted(submit_outcome(order, answer, self._heed(answer.error, order.symbol)))
 
     async def submit_batch(self, batch: SubmitBatch) -> tuple[SubmitOutcome, ...]:
         """Send these orders once, in one request. Raises as submit."""
@@ -153,10 +151,7 @@ class KrakenVenue:
             return tuple(SubmitUnknown(cl_ord_id, str(error)) for cl_ord_id in ids)
         finally:
             self._answered(ids)
-        outcomes = batch_outcomes(batch, answer, self._heed(answer.error, batch.symbol))
-        for outcome in outcomes:
-            self._note(outcome)
-        return outcomes
+        return tuple(map(self._noted, batch_outcomes(batch, answer, self._heed(answer.error, batch.symbol))))
 
     async def amend(self, amend: AmendOrder) -> AmendAccepted | AmendRefused | AmendUnknown:
         """Change an open order in place. Raises InvariantBroken alone: for an amend that must never have been made.
@@ -309,15 +304,22 @@ class KrakenVenue:
             self._counters.fill(symbol, self._clock.monotonic_ns())
         return refusal
 
-    def _note(self, outcome: SubmitOutcome) -> None:
-        """Which order of Kraken's is which of ours; and that one which never lived needs no cancel."""
+    def _noted(self, outcome: SubmitOutcome) -> SubmitOutcome:
+        """Which order of Kraken's is which of ours; and that one which never lived needs no cancel.
+
+        An answer that names another order of ours proves nothing of this one.
+        """
+        states = self._stream.states
         match outcome:
+            case SubmitAccepted(cl_ord_id, order_id) if states.cl_ord_id(order_id) not in (None, cl_ord_id):
+                return SubmitUnknown(cl_ord_id, f"the answer names {order_id}, which is {states.cl_ord_id(order_id)}")
             case SubmitAccepted(cl_ord_id, order_id):
-                self._stream.states.learn(order_id, cl_ord_id)
-                if self._stream.states.has_ended(order_id):
+                states.learn(order_id, cl_ord_id)
+                if states.has_ended(order_id):
                     self._counters.ended(cl_ord_id)
             case SubmitRefused(cl_ord_id):
                 self._counters.ended(cl_ord_id)
+        return outcome
 
     def _answered(self, cl_ord_ids: Sequence[str]) -> None:
         now_ns = self._clock.monotonic_ns()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import json
 from collections.abc import Callable
 from decimal import Decimal
@@ -296,12 +297,26 @@ async def test_a_lockout_told_over_rest_keeps_orders_back_and_is_no_dead_key(
 
 
 async def test_answers_at_the_same_time_find_their_own_requests(live: ToyAccount, venue: KrakenVenue) -> None:
-    live.order_answer = '"success":true,"result":{"order_id":"O1"}'
+    async def next_id() -> None:
+        live.order_answer = f'"success":true,"result":{{"order_id":"O{next(numbers)}"}}'
+
+    numbers = itertools.count()
+    live.on_order = next_id
     orders = [dataclasses.replace(ORDER, cl_ord_id=f"a1-1-{number}") for number in range(10)]
 
     outcomes = await asyncio.gather(*(venue.submit(order) for order in orders), venue.cancel(CANCEL))
 
-    assert outcomes[:-1] == [SubmitAccepted(order.cl_ord_id, "O1") for order in orders]
+    assert outcomes[:-1] == [SubmitAccepted(order.cl_ord_id, f"O{number}") for number, order in enumerate(orders)]
+
+
+async def test_an_answer_that_names_another_order_of_ours_proves_nothing(live: ToyAccount, venue: KrakenVenue) -> None:
+    live.order_answer = '"success":true,"result":{"order_id":"O1"}'
+    assert await venue.submit(ORDER) == SubmitAccepted("a1-1-42", "O1")
+
+    outcome = await venue.submit(dataclasses.replace(ORDER, cl_ord_id="a1-1-43"))
+
+    assert isinstance(outcome, SubmitUnknown)
+    assert venue._stream.states.cl_ord_id("O1") == "a1-1-42"
 
 
 @pytest.mark.parametrize(
