@@ -35,6 +35,7 @@ from aether.observe.fact_log import FactLog
 from aether.observe.health import Health, ServiceManager
 from aether.observe.log import start_log
 from aether.observe.metrics import Metrics
+from aether.observe.venue_log import VenueLog
 from aether.policies import TICK_MS, pace_of, policy_of
 from aether.ports import Clock, Explainer
 from aether.runtime.clock import SystemClock
@@ -60,7 +61,7 @@ async def run_daemon(settings: Settings, announce: Callable[[str], None]) -> Non
         log = start_log(clock, sys.stdout, style=settings.log.format, level=settings.log.level)
         stack.callback(log.close)
         metrics = Metrics(clock)
-        async with build(settings, place, clock, metrics.counters) as outside:
+        async with build(settings, place, clock, VenueLog(metrics.counters)) as outside:
             await run_world(settings, place, outside, clock=clock, metrics=metrics, announce=announce)
 
 

@@ -139,7 +139,7 @@ class VenueCounters(Protocol):
         """A message of the market feed came."""
         ...
 
-    def checksum_failed(self) -> None:
+    def checksum_failed(self, symbol: str) -> None:
         """A book did not have the checksum that the venue told."""
         ...
 
@@ -149,6 +149,18 @@ class VenueCounters(Protocol):
 
     def kraken_request(self, endpoint: str, seconds: float, code: str) -> None:
         """A REST call ended after so many seconds; `code` is empty where it went well."""
+        ...
+
+    def kraken_refused(self, method: str, code: str) -> None:
+        """A request on the private socket was answered with an error."""
+        ...
+
+    def throttled(self, transport: str, why: str) -> None:
+        """The venue says that it is asked too much; `transport` is `rest` or `ws`."""
+        ...
+
+    def show_counter(self, pool: str, milli: Callable[[], int]) -> None:
+        """From now on `milli` tells thousandths of points on a limit of the venue's: `rest`, or a symbol's orders."""
         ...
 
 

@@ -191,7 +191,13 @@ async def sandbox_world(
             connector = _connector(settings, session, clock, counters)
             feed = _feed(settings, connector, rest, url=hello["ws_public"], gate=gate, clock=clock, counters=counters)
             venue = KrakenVenue(
-                connector, rest, url=hello["ws_private"], gate=gate, clock=clock, limits=Tier.STARTER.value
+                connector,
+                rest,
+                url=hello["ws_private"],
+                gate=gate,
+                clock=clock,
+                limits=Tier.STARTER.value,
+                figures=counters,
             )
             # A key that our own sandbox made is known by nobody else: whoever brought a key is told about it.
             return Parts(gate, feed, venue, services, warnings=warnings if settings.sandbox.connect else ())

@@ -227,7 +227,9 @@ class _MarketListener:
                     self._pair(pair)
             case Answer() as answer:
                 self._answer(answer)
-            case Complaint():
+            case Complaint(text):
+                if self._counters is not None:
+                    self._counters.throttled("ws", text)
                 self._pace.complained()
             case _:
                 pass  # heartbeats, malformed frames, and what we did not ask for
@@ -290,7 +292,7 @@ class _MarketListener:
     def _outcome(self, watch: _Watch, outcome: BookChanged | BookBroken) -> None:
         if isinstance(outcome, BookBroken):
             if self._counters is not None and outcome.kind == "checksum":
-                self._counters.checksum_failed()
+                self._counters.checksum_failed(outcome.symbol)
             self._lose(outcome.symbol, watch, outcome.why)
             return
         watch.heard_ns = self._clock.monotonic_ns()

@@ -180,8 +180,9 @@ class OrderCounters:
         self._counter(symbol).fill(now_ns)
 
     def count_milli(self, symbol: Symbol, now_ns: int) -> int:
-        """Our count of a pair in thousandths of points."""
-        return self._counter(symbol).milli(now_ns)
+        """Our count of a pair in thousandths of points. Looking makes no counter where nothing was sent."""
+        counter = self._counters.get(symbol)
+        return 0 if counter is None else counter.milli(now_ns)
 
     def _reserve_milli(self, symbol: Symbol, now_ns: int) -> int:
         resting = (order for order in self._orders.values() if order.symbol == symbol)

@@ -112,6 +112,8 @@ class RestClient:
         self._edge = Silence(clock)
         self._counters = counters
         self.standing = KeyStanding(clock)
+        if counters is not None and key is not None:
+            counters.show_counter("rest", lambda: self._counter.milli(clock.monotonic_ns()))
 
     def set_limits(self, limits: TierLimits) -> None:
         """Kraken told the account's tier."""
@@ -203,6 +205,10 @@ class RestClient:
             took_s = (self._clock.monotonic_ns() - began_ns) / NANOS_PER_S
             self._counters.kraken_request(endpoint.name.lower(), took_s, code)
 
+    def _count_throttle(self, why: str) -> None:
+        if self._counters is not None:
+            self._counters.throttled("rest", why)
+
     async def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
         """Body of an answer with status 200. A redirect is no answer: it could carry the signed request elsewhere."""
         try:
@@ -217,6 +223,7 @@ class RestClient:
                 if response.status in _EDGE_REFUSALS:
                     why = f"HTTP {response.status}"
                     self._edge.keep(why, EDGE_REFUSED_S)
+                    self._count_throttle(why)
                     raise _NoAnswer(why, was_sent=False, retry_after_s=EDGE_REFUSED_S)
                 if response.status != 200:
                     raise _NoAnswer(f"HTTP {response.status}", was_sent=True)
@@ -252,6 +259,7 @@ class RestClient:
             case RefusalClass.RATE_LIMITED:
                 wait_s = self._rate_limit_wait_s(text, self._counter if is_private else self._public_counter)
                 (self._limit if is_private else self._public_limit).keep(text, wait_s)
+                self._count_throttle(text)
                 return _ToldToWait(text, "rate_limit", wait_s)
             case RefusalClass.FATAL if is_lockout(text):
                 return _ToldToWait(text, "lockout", LOCKOUT_S)

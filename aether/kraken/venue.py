@@ -50,6 +50,7 @@ from aether.kraken.account import read_fees
 from aether.kraken.account_views import AccountViews
 from aether.kraken.connection import Connector
 from aether.kraken.endpoints import Endpoint
+from aether.kraken.messages import Answer
 from aether.kraken.order_counters import OrderCounters
 from aether.kraken.order_fields import Json
 from aether.kraken.outcomes import (
@@ -68,7 +69,7 @@ from aether.kraken.rate_limit import Tier, TierLimits, limits_of_max
 from aether.kraken.refusals import Refusal, RefusalClass
 from aether.kraken.rest import RestClient
 from aether.kraken.strict_json import Unreadable
-from aether.ports import Clock, Put
+from aether.ports import Clock, Put, VenueCounters
 
 CANCEL_WAIT_S = 10.0  # longest that a cancel waits for its points; then Kraken may decide
 # An order whose answer was lost may never have lived, and then nothing ends it in the counters. After five minutes it
@@ -91,6 +92,7 @@ class KrakenVenue:
         url: address of the private WebSocket, such as `wss://ws-auth.kraken.com/v2`.
         limits: the account's tier, until Kraken tells it.
         answer_s: how long an answer to an order or a cancel is waited for.
+        figures: what metrics and log hear of errors and points.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class KrakenVenue:
         clock: Clock,
         limits: TierLimits,
         answer_s: float = 10.0,
+        figures: VenueCounters | None = None,
     ) -> None:
         self._connector = connector
         self._rest = rest
@@ -110,6 +113,10 @@ class KrakenVenue:
         self._gate = gate
         self._clock = clock
         self._counters = OrderCounters(limits)
+        self._figures = figures
+        if figures is not None:
+            for symbol in gate.symbols:
+                figures.show_counter(symbol, partial(self._count_milli, symbol))
         self._req_ids = itertools.count(1)
         self._stream = PrivateListener(rest, gate, clock, self._req_ids, answer_s)
         self._stream.on_rate_count = self._adopt_count
@@ -135,7 +142,7 @@ class KrakenVenue:
             return SubmitUnknown(order.cl_ord_id, str(error))
         finally:
             self._counters.answered(order.cl_ord_id, self._clock.monotonic_ns())
-        return self._noted(submit_outcome(order, answer, self._heed(answer.error, order.symbol)))
+        return self._noted(submit_outcome(order, answer, self._heed(answer, order.symbol)))
 
     async def submit_batch(self, batch: SubmitBatch) -> tuple[SubmitOutcome, ...]:
         """Send these orders once, in one request. Raises as submit."""
@@ -151,7 +158,7 @@ class KrakenVenue:
             return tuple(SubmitUnknown(cl_ord_id, str(error)) for cl_ord_id in ids)
         finally:
             self._answered(ids)
-        return tuple(map(self._noted, batch_outcomes(batch, answer, self._heed(answer.error, batch.symbol))))
+        return tuple(map(self._noted, batch_outcomes(batch, answer, self._heed(answer, batch.symbol))))
 
     async def amend(self, amend: AmendOrder) -> AmendAccepted | AmendRefused | AmendUnknown:
         """Change an open order in place. Raises InvariantBroken alone: for an amend that must never have been made.
@@ -170,7 +177,7 @@ class KrakenVenue:
                 return AmendUnknown(amend.cl_ord_id, str(error))
             finally:
                 self._answered((amend.cl_ord_id,))
-            return amend_outcome(amend, answer, self._heed(answer.error, amend.symbol))
+            return amend_outcome(amend, answer, self._heed(answer, amend.symbol))
 
     async def cancel(self, cancel: CancelOrder) -> CancelAnswered:
         """Ask for a cancel; repeating it does no harm."""
@@ -245,7 +252,7 @@ class KrakenVenue:
                 req_id = next(self._req_ids)
                 with suppress(StreamGone):
                     answer = await self._stream.ask(req_id, write(token=self._stream.token, req_id=req_id))
-                    if self._heed(answer.error).kind is not RefusalClass.SESSION:
+                    if self._heed(answer).kind is not RefusalClass.SESSION:
                         return stopped_by_answer(answer)
             return stopped_by_result(await self._rest.call(endpoint, fields))
         except (VenueUnavailable, VenueRefused, OutcomeUnknown, Unreadable) as error:
@@ -295,9 +302,13 @@ class KrakenVenue:
 
     # --- what was heard -----------------------------------------------------------------------------------------
 
-    def _heed(self, error: str, symbol: Symbol | None = None) -> Refusal:
+    def _heed(self, answer: Answer, symbol: Symbol | None = None) -> Refusal:
         """What an answer's error proves; what it says of token, key and the pair's limit is acted upon."""
-        refusal = self._rest.standing.refused(error)
+        refusal = self._rest.standing.refused(answer.error)
+        if answer.error and self._figures is not None:
+            self._figures.kraken_refused(answer.method, refusal.code)
+            if refusal.kind is RefusalClass.RATE_LIMITED:
+                self._figures.throttled("ws", answer.error)
         if refusal.kind is RefusalClass.SESSION:
             self._stream.renew("the token is no longer good")
         if refusal.kind is RefusalClass.RATE_LIMITED and symbol is not None:
@@ -334,6 +345,9 @@ class KrakenVenue:
 
     def _adopt_count(self, symbol: Symbol, milli: int) -> None:
         self._counters.adopt(symbol, milli, self._clock.monotonic_ns())
+
+    def _count_milli(self, symbol: Symbol) -> int:
+        return self._counters.count_milli(symbol, self._clock.monotonic_ns())
 
     def _pass_on(self, put: Put, told: Input) -> None:
         """Hand an input on; what rests needs room for its cancel, and what ended needs none and takes no place."""

@@ -72,7 +72,20 @@ _DETAILS = (
     *("open_orders", "order_type", "path", "peak_usd", "price_usd", "qty", "reason", "reserved_usd", "resting"),
     *("real_money", "scope", "seconds", "seed", "seen", "settings_digest", "side", "source", "status", "tag"),
     "offset_ms",
-    *("taker_bps", "target_bps", "text", "url", "venue_at", "views", "wanted_usd", "what", "where", "why", "world"),
+    *(
+        "taker_bps",
+        "target_bps",
+        "text",
+        "transport",
+        "url",
+        "venue_at",
+        "views",
+        "wanted_usd",
+        "what",
+        "where",
+        "why",
+        "world",
+    ),
 )
 FIELDS = (*_HEAD, *_CONTEXT, *_DETAILS)
 

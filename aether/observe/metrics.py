@@ -69,7 +69,17 @@ class Counters:
         self._checksum_failures = counter("book_checksum_failures_total", "Books dropped as broken.")
         self._reconnects = counter("reconnects_total", "Connections to the venue made anew.")
         self._gate_refusals = counter("gate_refusals_total", "Names that the spot gate refused.", ("reason",))
-        self._errors = counter("kraken_errors_total", "REST calls that ended in an error.", ("endpoint", "code"))
+        self._errors = counter("kraken_errors_total", "Requests that ended in an error.", ("endpoint", "code"))
+        self._throttled = counter("kraken_throttled_total", "Times that the venue was asked too much.", ("transport",))
+        for transport in ("rest", "ws"):
+            self._throttled.labels(transport)  # an alert needs a nought before the first one
+        self._points = Gauge(
+            "kraken_counter",
+            "Our count of points on a limit of the venue's: rest, or the orders of a symbol.",
+            ("pool",),
+            namespace="aether",
+            registry=registry,
+        )
         self._requests = Histogram(
             "kraken_request_seconds",
             "REST calls, from question to answer.",
@@ -86,7 +96,7 @@ class Counters:
             counter = self._feed_counters[channel] = self._feed_messages.labels(channel)
         counter.inc()
 
-    def checksum_failed(self) -> None:
+    def checksum_failed(self, _symbol: str) -> None:
         """A book did not have the checksum that the venue told."""
         self._checksum_failures.inc()
 
@@ -103,6 +113,18 @@ class Counters:
         self._requests.labels(endpoint).observe(seconds)
         if code:
             self._errors.labels(endpoint, code).inc()
+
+    def kraken_refused(self, method: str, code: str) -> None:
+        """A request on the private socket was answered with an error."""
+        self._errors.labels(method, code).inc()
+
+    def throttled(self, transport: str, _why: str) -> None:
+        """The venue says that it is asked too much."""
+        self._throttled.labels(transport).inc()
+
+    def show_counter(self, pool: str, milli: Callable[[], int]) -> None:
+        """Thousandths of points are asked for at each scrape, for they decay also while nothing is sent."""
+        self._points.labels(pool).set_function(lambda: milli() / 1000)
 
 
 class Metrics:

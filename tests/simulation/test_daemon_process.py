@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import time
@@ -108,6 +109,8 @@ def test_the_probes_and_metrics_answer_on_the_port_and_commands_do_not(orderly: 
     metrics = orderly.probes["/metrics"][1]
     assert "aether_build_info" in metrics
     assert "aether_fills_total" in metrics
+    pools = set(re.findall(r'aether_kraken_counter\{pool="([^"]+)"\}', metrics))
+    assert pools == {"rest", "BTC/USD", "ETH/USD"}
 
 
 def test_a_second_daemon_in_the_same_state_directory_is_refused_and_the_first_goes_on(orderly: OrderlyRun) -> None:

@@ -243,11 +243,14 @@ def test_what_the_shell_times_is_shown(metrics: Metrics) -> None:
 def test_what_the_venues_room_counts_is_shown(metrics: Metrics) -> None:
     counters = metrics.counters
     counters.feed_message("book")
-    counters.checksum_failed()
+    counters.checksum_failed("BTC/USD")
     counters.reconnected()
     counters.gate_refused("gate_dotted")
     counters.kraken_request("Balance", 0.2, "")
     counters.kraken_request("Balance", 0.2, "venue_rate_limit")
+    counters.kraken_refused("add_order", "venue_funds")
+    counters.throttled("rest", "EAPI:Rate limit exceeded")
+    counters.show_counter("BTC/USD", iter((4500, 3250)).__next__)
     figures = read(metrics)
     assert figures["feed_messages_total{channel=book}"] == 1
     assert figures["book_checksum_failures_total"] == 1
@@ -255,6 +258,11 @@ def test_what_the_venues_room_counts_is_shown(metrics: Metrics) -> None:
     assert figures["gate_refusals_total{reason=gate_dotted}"] == 1
     assert figures["kraken_request_seconds_count{endpoint=Balance}"] == 2
     assert figures["kraken_errors_total{code=venue_rate_limit,endpoint=Balance}"] == 1
+    assert figures["kraken_errors_total{code=venue_funds,endpoint=add_order}"] == 1
+    assert figures["kraken_throttled_total{transport=rest}"] == 1
+    assert figures["kraken_throttled_total{transport=ws}"] == 0
+    assert figures["kraken_counter{pool=BTC/USD}"] == 4.5
+    assert read(metrics)["kraken_counter{pool=BTC/USD}"] == 3.25, "points are asked for at each scrape"
 
 
 @pytest.mark.parametrize("accept", [OPENMETRICS, "application/openmetrics-text;version=x,*/*;q=0.1"])

@@ -147,12 +147,18 @@ class Counted:
     def __init__(self) -> None:
         self.checksums_failed = 0
 
-    def checksum_failed(self) -> None:
+    def checksum_failed(self, symbol: str) -> None:
         self.checksums_failed += 1
 
     def feed_message(self, channel: str) -> None: ...
 
     def reconnected(self) -> None: ...
+
+    def kraken_refused(self, method: str, code: str) -> None: ...
+
+    def throttled(self, transport: str, why: str) -> None: ...
+
+    def show_counter(self, pool: str, milli: Any) -> None: ...
 
     def kraken_request(self, endpoint: str, seconds: float, code: str) -> None: ...
 

@@ -245,6 +245,16 @@ class Counted:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
         self.seconds: list[float] = []
+        self.throttles: list[str] = []
+        self.milli: dict[str, Any] = {}
+
+    def kraken_refused(self, method: str, code: str) -> None: ...
+
+    def throttled(self, transport: str, why: str) -> None:
+        self.throttles.append(f"{transport} {why}")
+
+    def show_counter(self, pool: str, milli: Any) -> None:
+        self.milli[pool] = milli
 
     def kraken_request(self, endpoint: str, seconds: float, code: str) -> None:
         self.calls.append((endpoint, code))
@@ -252,7 +262,7 @@ class Counted:
 
     def feed_message(self, channel: str) -> None: ...
 
-    def checksum_failed(self) -> None: ...
+    def checksum_failed(self, symbol: str) -> None: ...
 
     def reconnected(self) -> None: ...
 
@@ -279,6 +289,8 @@ async def test_every_end_of_a_call_is_counted_under_its_code_and_a_call_kept_bac
 
     assert len(outcomes) == 2
     assert counted.calls == [("balances", code)] * len(toy.calls)
+    assert counted.throttles == (["rest EAPI:Rate limit exceeded"] if code == "rate_limit" else [])
+    assert counted.milli["rest"]() > 0
 
 
 async def test_the_wait_for_the_counter_is_not_kraken_s_time(

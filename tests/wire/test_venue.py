@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import itertools
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -46,6 +47,7 @@ from aether.kraken.connection import Connector
 from aether.kraken.rate_limit import Tier
 from aether.kraken.rest import RestClient
 from aether.kraken.venue import KrakenVenue
+from aether.observe.metrics import Metrics
 
 BTC = recall("BTC/USD")
 ORDER = SubmitOrder(
@@ -64,9 +66,25 @@ Background = Callable[[Any], None]
 
 
 @pytest.fixture
-def venue(toy: Any, connector: Connector, rest: RestClient, gate: SpotGate, clock: Any) -> KrakenVenue:
+def metrics(clock: Any) -> Metrics:
+    return Metrics(clock)
+
+
+@pytest.fixture
+def venue(
+    toy: Any, connector: Connector, rest: RestClient, gate: SpotGate, *, clock: Any, metrics: Metrics
+) -> KrakenVenue:
     toy.answers("GetWebSocketsToken", {"token": "T1", "expires": 900}, {"token": "T2", "expires": 900})
-    return KrakenVenue(connector, rest, url=toy.ws_url, gate=gate, clock=clock, limits=Tier.PRO.value, answer_s=0.15)
+    return KrakenVenue(
+        connector,
+        rest,
+        url=toy.ws_url,
+        gate=gate,
+        clock=clock,
+        limits=Tier.PRO.value,
+        answer_s=0.15,
+        figures=metrics.counters,
+    )
 
 
 class ToyAccount:
@@ -229,7 +247,7 @@ async def test_a_stale_token_refuses_the_order_and_brings_a_new_link(
 
 
 async def test_c05_a_rate_limit_told_by_kraken_stops_orders_of_that_pair_before_the_wire(
-    live: ToyAccount, venue: KrakenVenue, toy: Any
+    live: ToyAccount, venue: KrakenVenue, toy: Any, metrics: Metrics
 ) -> None:
     live.order_answer = '"success":false,"error":"EOrder:Rate limit exceeded"'
     await venue.submit(ORDER)
@@ -239,6 +257,11 @@ async def test_c05_a_rate_limit_told_by_kraken_stops_orders_of_that_pair_before_
     assert isinstance(outcome, SubmitRefused)
     assert (outcome.code, len(orders_sent(toy))) == ("venue_counter", 1)
     assert "after " in outcome.text
+    shown = metrics.expose("")[0].decode()
+    assert 'aether_kraken_errors_total{code="venue_rate_limit",endpoint="add_order"} 1.0' in shown
+    assert 'aether_kraken_throttled_total{transport="ws"} 1.0' in shown
+    (points,) = re.findall(r'aether_kraken_counter\{pool="BTC/USD"\} (.*)', shown)
+    assert 170 < float(points) <= 180
     assert await venue.cancel(CANCEL) == CancelAnswered("a1-1-42", done=True, text="")
 
 
