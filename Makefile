@@ -58,6 +58,7 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@touch $@
 
 $(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.dev
+	@echo "installing the locked fuzzer into $(VENV) (once)" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
 	@touch $@
 
