@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-import aiohttp
-
 from aether.domain.errors import BadConfiguration
 from aether.domain.spot_gate import recall, v2_pair_name
 from aether.domain.values import NANOS_PER_S, Symbol
@@ -73,11 +71,10 @@ async def record_capture(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         url, services = await stack.enter_async_context(public_market(settings, clock))
-        session = await stack.enter_async_context(aiohttp.ClientSession())
         file = FrameFile(plan.path)
         recorder = Recorder(file, clock, symbols=plan.symbols, channels=plan.channels, depth=plan.depth)
         jitter = Random(settings.world.seed)  # noqa: S311 - spreads reconnects, guards nothing
-        connector = Connector(session, clock=clock, random=jitter, budget=ConnectBudget(clock))
+        connector = Connector(clock=clock, random=jitter, budget=ConnectBudget(clock))
         began_ns = clock.monotonic_ns()
 
         def report(ended: str) -> RecordingReport:

@@ -188,7 +188,7 @@ async def sandbox_world(
             )
             warnings = examine(await reached(ask_passport, rest), clock)
             gate = gate_of(settings, await reached(load_listings, rest))
-            connector = _connector(settings, session, clock, counters)
+            connector = _connector(settings, clock, counters, trusted)
             feed = _feed(settings, connector, rest, url=hello["ws_public"], gate=gate, clock=clock, counters=counters)
             venue = KrakenVenue(
                 connector,
@@ -222,7 +222,7 @@ async def paper_world(
                 counters=counters,
             )
             gate = gate_of(settings, await reached(load_listings, rest))
-            connector, url = _connector(settings, session, clock, counters), settings.kraken.ws_public_url
+            connector, url = _connector(settings, clock, counters), settings.kraken.ws_public_url
             feed = _feed(settings, connector, rest, url=url, gate=gate, clock=clock, counters=counters)
             # Ids of orders and fills are drawn from the seed, and those of an earlier run must not come again.
             exchange = Exchange(map(mirrored_rules, gate.instruments.values()), seed=clock.wall_ns())
@@ -250,10 +250,10 @@ async def public_market(settings: Settings, clock: Clock) -> AsyncIterator[tuple
 
 
 def _connector(
-    settings: Settings, session: aiohttp.ClientSession, clock: Clock, counters: VenueCounters | None
+    settings: Settings, clock: Clock, counters: VenueCounters | None, tls: ssl.SSLContext | None = None
 ) -> Connector:
     jitter = Random(settings.world.seed)  # noqa: S311 - spreads reconnects, guards nothing
-    return Connector(session, clock=clock, random=jitter, budget=ConnectBudget(clock), counters=counters)
+    return Connector(clock=clock, random=jitter, budget=ConnectBudget(clock), counters=counters, tls=tls)
 
 
 def _feed(

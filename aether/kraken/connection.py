@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
-from types import SimpleNamespace
-from typing import Literal, Protocol
-
-import aiohttp
+from typing import Protocol
 
 from aether.domain.errors import VenueRefused, VenueUnavailable
 from aether.domain.inputs import ClockMeasured
 from aether.domain.values import NANOS_PER_S
 from aether.kraken import requests
 from aether.kraken.messages import Answer
-from aether.kraken.rest import USER_AGENT
-from aether.kraken.strict_json import FRAME_BYTES_MAX
+from aether.kraken.socket import Socket, connect
 from aether.ports import Clock, VenueCounters
 
 CLOSE_POLICY_VIOLATION = 1008
@@ -33,7 +30,7 @@ CONNECTS_WINDOW_S = 600
 MAINTENANCE_RECONNECT_S = 5.0
 
 Send = Callable[[bytes], Awaitable[None]]
-"""Writes one text frame. Raises aiohttp.ClientError or ConnectionError where the link is gone."""
+"""Writes one text frame. Raises ConnectionError where the link is gone."""
 
 
 class LinkLost(Exception):
@@ -128,19 +125,22 @@ class MaintenancePause:
 
 
 class Connector:
-    """Keeps a listener connected until cancelled. A lost link is expected trouble and raises nothing."""
+    """Keeps a listener connected until cancelled. A lost link is expected trouble and raises nothing.
+
+    `tls` verifies whom it speaks with; where it is left out, the system's authorities do, as for any other address.
+    """
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
         *,
         clock: Clock,
         random: Random,
         budget: ConnectBudget,
         times: LinkTimes | None = None,
         counters: VenueCounters | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._session = session
+        self._tls = tls or ssl.create_default_context()
         self._clock = clock
         self._random = random
         self._budget = budget
@@ -149,21 +149,11 @@ class Connector:
 
     async def keep_connected(self, url: str, listener: Listener) -> None:
         """Connect to `url` again and again. Ends only by cancellation, or by a defect of the listener."""
-        async with self._session_without_redirects() as session:
-            await self._keep_connected(session, url, listener)
-
-    def _session_without_redirects(self) -> aiohttp.ClientSession:
-        """The same connections; a token must not follow a redirect to another address."""
-        tracing = aiohttp.TraceConfig()
-        tracing.on_request_redirect.append(_refuse_redirect)
-        return aiohttp.ClientSession(connector=self._session.connector, connector_owner=False, trace_configs=[tracing])
-
-    async def _keep_connected(self, session: aiohttp.ClientSession, url: str, listener: Listener) -> None:
         failures = 0
         while True:
             await self._budget.take()
             began_ns = self._clock.monotonic_ns()
-            end = await self._one_life(session, url, listener)
+            end = await self._one_life(url, listener)
             listener.lost(end.why)
             if self._counters is not None:
                 self._counters.reconnected()
@@ -171,22 +161,19 @@ class Connector:
             failures = 0 if lived_s >= self._times.settled_s else failures + 1
             await asyncio.sleep(max(end.wait_s, self._backoff_s(failures)))
 
-    async def _one_life(self, session: aiohttp.ClientSession, url: str, listener: Listener) -> _End:
+    async def _one_life(self, url: str, listener: Listener) -> _End:
         try:
             await listener.prepare()
-            return await self._connect_and_hear(session, url, listener)
+            return await self._connect_and_hear(url, listener)
         except VenueUnavailable as error:
             return _End(str(error), error.retry_after_s)
         except VenueRefused as error:
             return _End(str(error), self._times.policy_wait_s)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except OSError as error:  # a time-out is one too
             return _End(f"{type(error).__name__}: {error}")
 
-    async def _connect_and_hear(self, session: aiohttp.ClientSession, url: str, listener: Listener) -> _End:
-        async with asyncio.timeout(self._times.connect_s):
-            socket = await session.ws_connect(
-                url, max_msg_size=FRAME_BYTES_MAX, decode_text=False, headers={"User-Agent": USER_AGENT}
-            )
+    async def _connect_and_hear(self, url: str, listener: Listener) -> _End:
+        socket = await connect(url, self._tls, self._times.connect_s)
         try:
             return await _Link(socket, listener, self._clock, self._times).live()
         finally:
@@ -207,18 +194,11 @@ class _End:
 class _Link:
     """One socket's life: three tasks, of which the first to end takes the others along."""
 
-    def __init__(
-        self,
-        socket: aiohttp.ClientWebSocketResponse[Literal[False]],
-        listener: Listener,
-        clock: Clock,
-        times: LinkTimes,
-    ) -> None:
+    def __init__(self, socket: Socket, listener: Listener, clock: Clock, times: LinkTimes) -> None:
         self._socket = socket
         self._listener = listener
         self._clock = clock
         self._times = times
-        self._heard_ns = clock.monotonic_ns()
 
     async def live(self) -> _End:
         ends: list[str] = []
@@ -228,38 +208,28 @@ class _Link:
                 group.create_task(self._open_and_watch(), name="watch")
         except* LinkLost as lost:
             ends += [str(error) for error in lost.exceptions]
-        except* (aiohttp.ClientError, ConnectionError) as failed:
-            ends += [f"{type(error).__name__}: {error}" for error in failed.exceptions]
+        except* ConnectionError as failed:
+            # Where the listener ended the link, whoever writes to it at that moment only learns of the end.
+            ends = ends or [f"{type(error).__name__}: {error}" for error in failed.exceptions]
         policy_wait_s = self._times.policy_wait_s if self._socket.close_code == CLOSE_POLICY_VIOLATION else 0.0
         return _End("; ".join(ends), policy_wait_s)
 
     async def _hear(self) -> None:
-        async for message in self._socket:
-            self._heard_ns = self._clock.monotonic_ns()
-            if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-                self._listener.heard(message.data)
-            else:
-                raise LinkLost(f"unreadable: {message.data}")
+        await self._socket.hear(self._listener.heard)
         raise LinkLost(f"closed with code {self._socket.close_code}")
 
     async def _open_and_watch(self) -> None:
-        await self._listener.opened(self._send)
+        heard, heard_ns = self._socket.messages, self._clock.monotonic_ns()
+        await self._listener.opened(self._socket.send)
         while True:
             await asyncio.sleep(self._times.beat_s)
-            silent_s = (self._clock.monotonic_ns() - self._heard_ns) / NANOS_PER_S
+            now_ns = self._clock.monotonic_ns()
+            if heard != self._socket.messages:  # counted by the socket: no clock is read for each of them
+                heard, heard_ns = self._socket.messages, now_ns
+            silent_s = (now_ns - heard_ns) / NANOS_PER_S
             if silent_s >= self._times.silence_s:
                 raise LinkLost(f"no frame for {silent_s:.1f} s")
-            await self._listener.beat(self._send)
-
-    async def _send(self, frame: bytes) -> None:
-        await self._socket.send_frame(frame, aiohttp.WSMsgType.TEXT)
-
-
-async def _refuse_redirect(
-    _session: aiohttp.ClientSession, _context: SimpleNamespace, told: aiohttp.TraceRequestRedirectParams
-) -> None:
-    told.response.close()
-    raise aiohttp.ClientConnectionError(f"redirected with HTTP {told.response.status}")
+            await self._listener.beat(self._socket.send)
 
 
 class Pinger:

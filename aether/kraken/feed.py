@@ -165,7 +165,7 @@ class _MarketListener:
         self._told: dict[Symbol, Instrument] = {}
         self._watches: dict[Symbol, _Watch] = {}
         # Only symbols of the gate are subscribed, so a head that is found here names an admitted one.
-        self._symbol_of_head = {update_head(symbol): symbol for symbol in self._rules}
+        self._watch_of_head: dict[bytes, _Watch] = {}
 
     async def prepare(self) -> None:
         """A public connect needs nothing but patience during maintenance."""
@@ -180,7 +180,7 @@ class _MarketListener:
         symbols = tuple(self._rules)
         now_ns = self._clock.monotonic_ns()
         for symbol in symbols:
-            self._watches[symbol] = _Watch(self._new_book(symbol), now_ns, is_lost=symbol in self._watches)
+            self._expect(_Watch(self._new_book(symbol), now_ns, is_lost=symbol in self._watches))
         for some in _chunks(symbols):
             await self._pace.take()
             await send(requests.subscribe_book(some, self._settings.book_depth, req_id=next(self._req_ids)))
@@ -192,16 +192,20 @@ class _MarketListener:
         Nearly all frames are plain updates of a book: they are tried first, and read without decoding.
         """
         head, _, text = frame.partition(HEAD_END)
-        symbol = self._symbol_of_head.get(head)
-        watch = self._watches.get(symbol) if symbol is not None else None
+        watch = self._watch_of_head.get(head)
         outcome = watch.book.apply_plain(text) if watch is not None else None
         if watch is None or outcome is None:
             self._read(frame)
             return
-        self._reader.counts["frames"] += 1
+        self._reader.frames += 1
         if self._counters is not None:
             self._counters.feed_message("book")
-        self._outcome(watch, outcome)
+        if type(outcome) is BookChanged:
+            watch.heard_ns = self._clock.monotonic_ns()
+            watch.is_lost = False
+            self._put(outcome)
+        else:
+            self._outcome(watch, outcome)
 
     def _read(self, frame: bytes) -> None:
         message = self._reader.read(frame)
@@ -251,7 +255,7 @@ class _MarketListener:
             await self._pace.take()
             for symbol in some:  # before it is asked for: the snapshot may come before the next chunk may leave
                 has_trades = self._watches[symbol].has_trades
-                self._watches[symbol] = _Watch(self._new_book(symbol), now_ns, has_trades, is_lost=True)
+                self._expect(_Watch(self._new_book(symbol), now_ns, has_trades, is_lost=True))
             await send(requests.unsubscribe_book(some, self._settings.book_depth, req_id=next(self._req_ids)))
             await send(requests.subscribe_book(some, self._settings.book_depth, req_id=next(self._req_ids)))
         patience_s = self._settings.snapshot_s
@@ -352,6 +356,9 @@ class _MarketListener:
         if not watch.is_lost:
             watch.is_lost = True
             self._put(FeedLost(symbol, why))
+
+    def _expect(self, watch: _Watch) -> None:
+        self._watches[watch.book.symbol] = self._watch_of_head[update_head(watch.book.symbol)] = watch
 
     def _new_book(self, symbol: Symbol) -> BookSync:
         return BookSync(symbol, *_digits(self._rules[symbol]), self._settings.book_depth)

@@ -10,8 +10,6 @@ import asyncio
 import itertools
 from collections.abc import Callable
 
-import aiohttp
-
 from aether.domain.errors import VenueUnavailable
 from aether.domain.inputs import Input, PrivateMalformed, PrivateStreamLive, PrivateStreamLost
 from aether.domain.spot_gate import SpotGate
@@ -86,7 +84,7 @@ class PrivateListener:
                 return await future
         except TimeoutError as error:
             raise StreamGone(f"no answer within {self._answer_s} s") from error
-        except (aiohttp.ClientError, ConnectionError) as error:
+        except ConnectionError as error:
             raise StreamGone(f"{type(error).__name__}: {error}") from error
         finally:
             self._waiting.pop(req_id, None)

@@ -87,15 +87,21 @@ class Reader:
     `unadmitted` (market rows of names that are not ours).
     """
 
-    __slots__ = ("_admit", "counts")
+    __slots__ = ("_admit", "_counts", "frames")
 
     def __init__(self, admit: Admit) -> None:
         self._admit = admit
-        self.counts: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+        self.frames = 0  # whoever reads a frame in the reader's place counts it here
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Frames and what became of them, up to now."""
+        return Counter({"frames": self.frames, **self._counts})
 
     def read(self, frame: bytes) -> Message:
         """The message in a frame; `Malformed` where there is none that can be believed. Raises nothing."""
-        self.counts["frames"] += 1
+        self.frames += 1
         what = "book" if frame.startswith(_BOOK_PREFIX) else "frame"
         try:
             if what == "book":
@@ -105,7 +111,7 @@ class Reader:
             what = printable(head.channel or head.method or "frame")
             return self._dispatch(head, frame)
         except Unreadable as error:
-            self.counts["malformed"] += 1
+            self._counts["malformed"] += 1
             return Malformed(what, str(error))
 
     def _read_book_fast(self, frame: bytes) -> BooksRead:
@@ -142,7 +148,7 @@ class Reader:
             case "" if head.complaint:
                 return Complaint(printable(head.complaint))
             case _:
-                self.counts["unspoken"] += 1
+                self._counts["unspoken"] += 1
                 return Unspoken(printable(head.channel or "neither channel nor method"))
 
     def _books(self, books: list[BookShape], kind: str) -> BooksRead:
@@ -153,7 +159,7 @@ class Reader:
                 raise Unreadable(f"checksum {book.checksum} is no 32-bit number")
             symbol = self._admit(book.symbol)
             if symbol is None:
-                self.counts["unadmitted"] += 1
+                self._counts["unadmitted"] += 1
             else:
                 read.append(BookMessage(symbol, is_snapshot, book.bids or (), book.asks or (), book.checksum))
         return BooksRead(tuple(read))
@@ -165,10 +171,10 @@ class Reader:
             try:
                 row = read(raw, self._admit)
             except Unreadable:
-                self.counts["malformed"] += 1
+                self._counts["malformed"] += 1
                 continue
             if row is None:
-                self.counts["unadmitted"] += 1
+                self._counts["unadmitted"] += 1
             else:
                 rows.append(row)
         return tuple(rows)
@@ -179,11 +185,11 @@ class Reader:
             try:
                 symbol = self._admit(decode(NAMED_DECODER, row).symbol)
                 if symbol is None:
-                    self.counts["unadmitted"] += 1
+                    self._counts["unadmitted"] += 1
                 else:
                     pairs.append(_pair(symbol, decode(PAIR_DECODER, row)))
             except Unreadable:
-                self.counts["malformed"] += 1
+                self._counts["malformed"] += 1
         return PairsRead(tuple(pairs), _is_snapshot(head.type))
 
     def _executions(self, head: HeadShape) -> ExecutionsRead:
@@ -193,7 +199,7 @@ class Reader:
             try:
                 records.append(read_execution(decode(EXECUTION_DECODER, row), self._admit))
             except Unreadable as error:
-                self.counts["malformed"] += 1
+                self._counts["malformed"] += 1
                 malformed.append(Malformed("executions", str(error)))
         count = rate_count_milli(head.ratecount, head.rate_count, head.ratecounter)
         return ExecutionsRead(tuple(records), tuple(malformed), _is_snapshot(head.type), sequence, count)
@@ -205,7 +211,7 @@ class Reader:
             try:
                 records.append(read_balance(decode(BALANCE_DECODER, row)))
             except Unreadable as error:
-                self.counts["malformed"] += 1
+                self._counts["malformed"] += 1
                 malformed.append(Malformed("balances", str(error)))
         return BalancesRead(tuple(records), tuple(malformed), _is_snapshot(head.type), sequence)
 

@@ -15,7 +15,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -104,7 +103,7 @@ class _Ours:
         self.gate = gate(symbols)
         self.url = f"ws://127.0.0.1:{port}/v2"
         base_url = f"http://127.0.0.1:{port}"
-        self.connector = Connector(session, clock=self.clock, random=Random(1), budget=ConnectBudget(self.clock))
+        self.connector = Connector(clock=self.clock, random=Random(1), budget=ConnectBudget(self.clock))
         key = KeyInUse(Credentials.from_text(base_url, "key", SECRET), NonceKeeper(folder / "nonce", self.clock))
         self.rest = RestClient(session, base_url, clock=self.clock, limits=FAR_LIMITS, key=key)
         self.feed = KrakenFeed(
@@ -163,38 +162,6 @@ async def aether_pairs(port: int, _orders: int) -> dict[str, float]:
             for task in tasks:
                 task.cancel()
     return {"share": share, "books": meter.books, "superseded": inbox.superseded_books}
-
-
-async def picows_book(port: int, _orders: int) -> dict[str, float]:
-    """Our reader and books behind picows in place of aiohttp."""
-    picows, meter = import_module("picows"), Meter()
-    async with _ours(port) as ours:
-        listeners: list[Any] = []
-
-        class Taken(Connector):
-            async def keep_connected(self, url: str, listener: Any) -> None:
-                listeners.append(listener)
-
-        ours.feed._connector = Taken.__new__(Taken)
-        await ours.feed.run(meter.put)
-        listener = listeners[0]
-
-        class Hear(picows.WSListener):  # type: ignore[misc, name-defined]
-            def on_ws_frame(self, _transport: Any, frame: Any) -> None:
-                if frame.msg_type == picows.WSMsgType.TEXT:
-                    listener.heard(frame.get_payload_as_bytes())
-
-            def on_ws_disconnected(self, _transport: Any) -> None:
-                listener.lost("closed")
-
-        transport, _ = await picows.ws_connect(Hear, ours.url)
-
-        async def send(frame: bytes) -> None:
-            transport.send(picows.WSMsgType.TEXT, frame)
-
-        await listener.opened(send)
-        await meter.ended.wait()
-        return meter.figures()
 
 
 def _ccxt(port: int) -> Any:
@@ -355,7 +322,6 @@ def _take_nothing(_seconds: float) -> None:
 
 CLIENTS: dict[str, Callable[[int, int], Coroutine[Any, Any, dict[str, float]]]] = {
     "aether": aether_book,
-    "aether on picows": picows_book,
     "ccxt.pro": ccxt_book,
     "aether pairs": aether_pairs,
     "aether order": aether_order,

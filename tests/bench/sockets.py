@@ -12,7 +12,7 @@ from statistics import median
 from tests.bench.loopback import PACE, PAIRS
 from tests.bench.timing import Goal, Row
 
-BOOKS = ("aether", "aether on picows", "ccxt.pro")
+BOOKS = ("aether", "ccxt.pro")
 ORDERS = ("aether order", "aether durable order", "ccxt.pro order", "ccxt REST order")
 
 
@@ -25,10 +25,7 @@ def book_rows(*, quick: bool) -> Iterator[Row]:
             told = _run(name, orders=0, repeats=repeats)[0]
             taken[name].append(told["books"] / told["cpu_ns"] * 1e6)
     figures = {name: median(rates) for name, rates in taken.items()}
-    goals = [
-        Goal("messages of ccxt.pro", figures["aether"] / figures["ccxt.pro"], 4, at_most=False),
-        Goal("messages with picows", figures["aether on picows"] / figures["aether"], 1.2, at_most=False),
-    ]
+    goals = [Goal("messages of ccxt.pro", figures["aether"] / figures["ccxt.pro"], 4, at_most=False)]
     yield Row("socket to verified book, depth 100", "thousand a second and core", figures, goals)
 
 

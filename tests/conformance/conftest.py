@@ -184,7 +184,7 @@ class KrakenTheatre:
         key = KeyInUse(credentials, NonceKeeper(self._directory / "nonce", clock))
         rest = RestClient(session, hello["rest"], clock=clock, limits=limits, key=key, timeout_s=3)
         gate = SpotGate(await load_listings(rest), POLICY)
-        connector = Connector(session, clock=clock, random=Random(1), budget=ConnectBudget(clock))
+        connector = Connector(clock=clock, random=Random(1), budget=ConnectBudget(clock))
         return Stage(
             feed=KrakenFeed(connector, rest, url=hello["ws_public"], gate=gate, symbols=gate.symbols, clock=clock),
             venue=KrakenVenue(connector, rest, url=hello["ws_private"], gate=gate, clock=clock, limits=limits),

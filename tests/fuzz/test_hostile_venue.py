@@ -217,7 +217,7 @@ async def test_garbage_ends_the_link_and_the_next_one_is_heard(
 ) -> None:
     clock, notes = SystemClock(), Notes()
     times = LinkTimes(silence_s=0.3, beat_s=0.05, backoff_min_s=0.001, backoff_max_s=0.01, policy_wait_s=0.01)
-    connector = Connector(session, clock=clock, random=Random(1), budget=ConnectBudget(clock), times=times)
+    connector = Connector(clock=clock, random=Random(1), budget=ConnectBudget(clock), times=times)
     peer.says = [GARBAGE[name]] + [frame(TEXT, b'"good"')] * 100
     async with asyncio.TaskGroup() as group:
         link = group.create_task(connector.keep_connected(f"ws://127.0.0.1:{peer.port}/v2", notes))

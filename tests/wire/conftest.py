@@ -206,10 +206,10 @@ def rest(toy: ToyKraken, session: aiohttp.ClientSession, clock: ManualClock, tmp
 
 
 @pytest.fixture
-def connector(session: aiohttp.ClientSession, clock: ManualClock) -> Connector:
+def connector(clock: ManualClock) -> Connector:
     """Quick enough for a test: silence is noticed after a fifth of a second."""
     times = LinkTimes(silence_s=0.2, beat_s=0.02, backoff_min_s=0.02, backoff_max_s=0.1, policy_wait_s=0.3)
-    return Connector(session, clock=clock, random=Random(7), budget=ConnectBudget(clock), times=times)
+    return Connector(clock=clock, random=Random(7), budget=ConnectBudget(clock), times=times)
 
 
 class Heard:

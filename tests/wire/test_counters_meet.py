@@ -66,7 +66,7 @@ async def connected(stack: AsyncExitStack, tier: TierName, directory: Path) -> L
     key = KeyInUse(credentials, NonceKeeper(directory / "nonce", CLOCK))
     rest = RestClient(session, hello["rest"], clock=CLOCK, limits=Tier.STARTER.value, key=key)
     gate = SpotGate(await load_listings(rest), GatePolicy(frozenset(), frozenset({"BTC/USD"})))
-    connector = Connector(session, clock=CLOCK, random=Random(1), budget=ConnectBudget(CLOCK))
+    connector = Connector(clock=CLOCK, random=Random(1), budget=ConnectBudget(CLOCK))
     url = hello["ws_private"]
     venue = KrakenVenue(connector, rest, url=url, gate=gate, clock=CLOCK, limits=Tier.STARTER.value)
     line, live = Line(sandbox, venue, set(), asyncio.Event()), asyncio.Event()

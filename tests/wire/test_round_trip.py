@@ -95,7 +95,7 @@ async def connected(runner: asyncio.Runner, stack: AsyncExitStack, directory: Pa
     gate = SpotGate(await load_listings(rest), GatePolicy(frozenset(), frozenset({"BTC/USD"})))
     # The loop stands still between two examples, which is no silence of the link.
     times = LinkTimes(silence_s=3_600)
-    connector = Connector(session, clock=clock, random=Random(1), budget=ConnectBudget(clock), times=times)
+    connector = Connector(clock=clock, random=Random(1), budget=ConnectBudget(clock), times=times)
     venue = KrakenVenue(connector, rest, url=hello["ws_private"], gate=gate, clock=clock, limits=limits)
     # The venue takes its tier from Kraken, and waits for its counter: looks go by a client that does not.
     looks = RestClient(session, hello["rest"], clock=clock, limits=limits, key=key)
