@@ -30,7 +30,8 @@ _ENUMERATIONS = frozenset(
     (
         *("status", "aclass", "aclass_base", "aclass_quote", "type", "ordertype", "execution_venue", "system"),
         *("exec_type", "order_status", "order_type", "ord_type", "time_in_force", "liquidity_ind", "fee_ccy_pref"),
-        *("asset_class", "category", "wallet_type", "class", "limit_price_type"),
+        *("asset_class", "category", "wallet_type", "class", "limit_price_type", "side", "reference", "price_type"),
+        "amend_type",
     )
 )
 _SURPRISE = "surprise"

@@ -59,6 +59,7 @@ _NEUTRAL_SOCKET: Mapping[str, tuple[object, ...]] = {
     "margin": (False,),
     "reduce_only": (False,),
     "conditional": (),
+    "sender_sub_id": (),
 }
 
 _OFLAGS = frozenset({"post", "fcib", "fciq", "nompp", "viqc"})

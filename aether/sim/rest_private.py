@@ -81,7 +81,7 @@ def query_orders(desk: Desk, account: str, form: Form) -> object:
     """`QueryOrders`: orders by txid, open or closed."""
     ids = _ids(form, "txid", QUERY_ORDERS_MAX)
     known = [order for text in ids if (order := desk.exchange.find_order(account, order_id=text)) is not None]
-    found = seen_orders(desk, known)
+    found = _named(seen_orders(desk, known), {"userref": form.get("userref", "")})
     if not found:
         raise ExchangeRefusal("EOrder:Invalid order")
     return _order_rows(desk, found, form)

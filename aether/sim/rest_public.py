@@ -18,6 +18,8 @@ from aether.sim.wire import digits, epoch, number, rfc1123, rfc3339
 Query = Mapping[str, str]
 Handler = Callable[[Desk, Query], object]
 
+VENUE = "international"  # Kraken's other one is not made here
+
 _BOOK_QTY_DECIMALS = 3  # REST `Depth` and `Ticker` round quantities of levels, unlike the WebSocket book
 
 # Kraken REST `AssetPairs`, parameter `info`: which fields of a row each kind of answer has.
@@ -70,7 +72,7 @@ def asset_pairs(desk: Desk, query: Query) -> object:
         raise bad_argument("info")
     asked = query["pair"].split(",") if query.get("pair") else [rules.key for rules in desk.exchange.pairs.values()]
     rows: dict[str, object] = {}
-    if query.get("aclass_base") == "tokenized_asset":
+    if query.get("aclass_base") == "tokenized_asset" or (query.get("execution_venue") or VENUE) != VENUE:
         return rows
     fees: dict[str, object] = {} if desk.manners.with_fees else {"fees": [], "fees_maker": []}
     for text in asked:

@@ -11,6 +11,7 @@ from aether.sim.exchange import ExchangeRefusal
 from aether.sim.field_text import bad_argument
 from aether.sim.keys import ApiKey
 from aether.sim.market_board import INTERVALS_MINUTES
+from aether.sim.rest_public import VENUE
 from aether.sim.wire import MalformedText, decode, encode, rfc3339
 from aether.sim.ws_account import AccountHub, Stream
 from aether.sim.ws_answers import Answer
@@ -295,6 +296,8 @@ def _option(channel: str, params: Mapping[str, object]) -> Fields:
         if trigger not in ("trades", "bbo"):
             raise SocketRefusal("EGeneral:Invalid arguments:event_trigger")
         return {"event_trigger": trigger}
+    if params.get("execution_venue", VENUE) != VENUE:
+        raise SocketRefusal("EGeneral:Invalid arguments:execution_venue")
     return {}
 
 

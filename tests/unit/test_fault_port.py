@@ -353,6 +353,7 @@ async def test_a_frame_has_words_that_nobody_knows(client: Client) -> None:
 
     row = (await wire.hear("executions"))["data"][0]
     assert (row["exec_type"], row["order_status"], row["order_qty"]) == ("surprise", "surprise", D("0.01000000"))
+    assert row["side"] == "surprise"
 
 
 async def test_heartbeats_are_withheld(client: Client) -> None:

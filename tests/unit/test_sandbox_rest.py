@@ -463,6 +463,14 @@ def test_the_status_decides_for_validate_as_for_the_order_itself(client: Client,
     assert client.refusal("AddOrder", **LIMIT_BUY, validate="true") == real
 
 
+def test_a_query_of_orders_keeps_to_a_reference(client: Client) -> None:
+    (mine,) = client.private("AddOrder", **LIMIT_BUY, userref="7")["txid"]
+    (other,) = client.private("AddOrder", **LIMIT_BUY)["txid"]
+
+    assert list(client.private("QueryOrders", txid=f"{mine},{other}", userref="7")) == [mine]
+    assert client.refusal("QueryOrders", txid=other, userref="7") == "EOrder:Invalid order"
+
+
 def test_an_open_client_order_id_cannot_be_used_again(client: Client) -> None:
     (txid,) = client.private("AddOrder", **LIMIT_BUY, cl_ord_id="mine")["txid"]
     real = client.refusal("AddOrder", **LIMIT_BUY, cl_ord_id="mine")
@@ -559,6 +567,8 @@ def test_the_fees_of_pairs_are_empty_unless_wanted(client: Client) -> None:
     row = make_client(replace(LENIENT, with_fees=True)).public("AssetPairs")["XXBTZUSD"]
     assert row["fees"][0] == [0, D("0.4")]
     assert client.public("AssetPairs", aclass_base="tokenized_asset") == {}
+    assert client.public("AssetPairs", execution_venue="bitnomial_exchange") == {}
+    assert "XXBTZUSD" in client.public("AssetPairs", execution_venue="international")
 
 
 def test_spreads_are_told_as_they_changed(client: Client) -> None:

@@ -227,6 +227,10 @@ def test_each_symbol_has_its_own_acknowledgement_with_the_same_request_id(public
         ({"channel": "book", "symbol": [PAIR], "depth": "10"}, "Depth field must be a number_integer"),
         ({"channel": "ohlc", "symbol": [PAIR], "interval": 2}, "Subscription ohlc interval not supported"),
         ({"channel": "ticker", "symbol": [PAIR], "event_trigger": "x"}, "EGeneral:Invalid arguments:event_trigger"),
+        (
+            {"channel": "instrument", "execution_venue": "bitnomial-exchange"},
+            "EGeneral:Invalid arguments:execution_venue",
+        ),
         ({"channel": "trade", "symbol": [PAIR], "snapshot": 1}, "Snapshot field must be a boolean"),
         ({"channel": "trade", "symbol": [PAIR], "x": 1}, "Unsupported field: 'x' for the given msg type: subscribe"),
         (
@@ -634,6 +638,7 @@ def test_balances_are_totals_and_each_ledger_row_moves_one(house: House, private
         ),
         ({"reduce_only": True}, "EGeneral:Invalid arguments:reduce_only"),
         ({"conditional": {"order_type": "limit"}}, "EGeneral:Invalid arguments:conditional"),
+        ({"sender_sub_id": "desk-1"}, "EGeneral:Invalid arguments:sender_sub_id"),
         ({"fee_preference": "both"}, "EGeneral:Invalid arguments:fee_preference"),
         ({"time_in_force": "day"}, "EGeneral:Invalid arguments:time_in_force"),
         ({"time_in_force": "gtd"}, "EGeneral:Invalid arguments:expiretm"),
