@@ -15,21 +15,19 @@ client, and said here:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from itertools import islice
 from typing import Literal
 
 from aether.domain.values import NANOS_PER_S
 from aether.sim.account import Account, WorkingOrder
 from aether.sim.admission import check_deadline
 from aether.sim.amending import amended, check_amend_status, original
-from aether.sim.clearing import Clearing
+from aether.sim.exchange_views import ExchangeViews
 from aether.sim.intake import OPEN_ORDERS_MAX, Intake
 from aether.sim.matching import RULES_CHANGED, USER_REQUEST, Matcher, Taking
-from aether.sim.order_book import CROWD
-from aether.sim.pair_market import PairMarket, RulesOf
+from aether.sim.pair_market import PairMarket
 from aether.sim.records import (
     SYSTEM_STATUSES,
     Amend,
@@ -75,7 +73,7 @@ __all__ = [
 _ZERO = Decimal(0)
 
 
-class Exchange:
+class Exchange(ExchangeViews):
     """A spot exchange for USD pairs. Every change is an argument's doing; what happened is read with `drain`.
 
     `now_ns` is the time of the call (nanoseconds since 1970 UTC). A time before the latest one known counts as the
@@ -84,15 +82,12 @@ class Exchange:
 
     def __init__(self, pairs: Iterable[PairRules], *, seed: int, open_orders_max: int = OPEN_ORDERS_MAX) -> None:
         """`seed` draws the ids of orders, executions and ledger rows; `open_orders_max` is per account and pair."""
-        self._clearing = Clearing(seed)
+        super().__init__(pairs, seed)
         self._matcher = Matcher(self._clearing)
         self._timetable = Timetable()
         self._late: list[WorkingOrder] = []  # their start came while their market was shut
-        self._markets = {rules.name: PairMarket(rules, self._clearing.events.append) for rules in pairs}
         self._intake = Intake(self._clearing, self._markets, open_orders_max)
-        self._accounts: dict[str, Account] = {}
         self._dead_men: dict[str, int] = {}
-        self._system_status = "online"
 
     # --- accounts -----------------------------------------------------------------------------------------------
 
@@ -107,19 +102,6 @@ class Exchange:
         opened = self._accounts[account] = Account(account)
         for asset, amount in balances.items():
             self._clearing.deposit(opened, asset, amount)
-
-    def balances(self, account: str) -> dict[str, tuple[Decimal, Decimal]]:
-        """`{asset: (total, held)}`; free is total - held. All account methods raise KeyError for an unknown account."""
-        found = self._accounts[account]
-        return {asset: (total, found.held.get(asset, _ZERO)) for asset, total in found.totals.items()}
-
-    def fee_rates(self, account: str, pair: str) -> tuple[Decimal, Decimal]:
-        """`(taker_percent, maker_percent)` by this account's USD volume of the last 30 days."""
-        return self._markets[pair].rules.fees.rates(self.volume_30d(account))
-
-    def volume_30d(self, account: str) -> Decimal:
-        """USD traded by this account in the last 30 days."""
-        return self._accounts[account].volume_30d(self._clearing.now_ns)
 
     # --- orders -------------------------------------------------------------------------------------------------
 
@@ -199,20 +181,14 @@ class Exchange:
         nor for an order with a client order id.)
         """
         self.advance(now_ns)
-        old = self._open(account, order_id)
-        if old.order.cl_ord_id is not None or (old.order.trigger is not None and old.order.trigger.is_triggered):
-            raise ExchangeRefusal("EOrder:Invalid order")
-        if (new.pair, new.side) != (old.order.pair, old.order.side):
-            raise ExchangeRefusal("EGeneral:Invalid arguments:type")
-        market, working = self._intake.admitted(old.owner, new, self._system_status, instead_of=old)
+        old, market, working = self._replacement(account, order_id, new)
         self._end(old, "canceled", "Order replaced")
         return self._place(market, working)
 
     def check_replacement(self, account: str, order_id: str, new: NewOrder, now_ns: int) -> Order:
         """The order that would be placed for another one; nothing happens. Raises ExchangeRefusal."""
         self.advance(now_ns)
-        old = self._open(account, order_id)
-        return self._intake.admitted(old.owner, new, self._system_status, instead_of=old)[1].order
+        return self._replacement(account, order_id, new)[2].order
 
     def add_batch(self, account: str, batch: Sequence[NewOrder], now_ns: int) -> list[Order | ExchangeRefusal]:
         """Place several orders, each with its own outcome in order.
@@ -220,37 +196,11 @@ class Exchange:
         Raises ExchangeRefusal where one of them is wrong in itself; then none is placed. What an order meets in the
         engine, such as missing funds, is its own outcome (Kraken docs, Add Order Batch).
         """
-        self.advance(now_ns)
-        for new in batch:
-            self._intake.check_alone(new, self._system_status)
-        outcomes: list[Order | ExchangeRefusal] = []
-        for new in batch:
-            try:
-                outcomes.append(self.add_order(account, new, now_ns))
-            except ExchangeRefusal as refused:
-                outcomes.append(refused)
-        return outcomes
+        return self._each_of(batch, lambda new: self.add_order(account, new, now_ns), now_ns)
 
     def check_batch(self, account: str, batch: Sequence[NewOrder], now_ns: int) -> list[Order | ExchangeRefusal]:
         """What a batch would meet, each of its orders by itself; nothing happens. Raises ExchangeRefusal as a batch."""
-        self.advance(now_ns)
-        for new in batch:
-            self._intake.check_alone(new, self._system_status)
-        outcomes: list[Order | ExchangeRefusal] = []
-        for new in batch:
-            try:
-                outcomes.append(self.check_order(account, new, now_ns))
-            except ExchangeRefusal as refused:
-                outcomes.append(refused)
-        return outcomes
-
-    def amends(self, account: str, order_id: str) -> list[AmendRecord]:
-        """An order's history, oldest first: as it entered, and each change. Empty for an unknown order."""
-        owner = self._accounts[account]
-        found = owner.find(order_id)
-        if found is None:
-            return []
-        return list(owner.amends.get(order_id, ())) or [original(found)]
+        return self._each_of(batch, lambda new: self.check_order(account, new, now_ns), now_ns)
 
     def set_dead_man(self, account: str, timeout_s: int, now_ns: int) -> int | None:
         """Cancel all of the account's orders after so many seconds, unless called again; 0 switches it off.
@@ -269,40 +219,7 @@ class Exchange:
         self._dead_men[account] = self._clearing.now_ns + timeout_s * NANOS_PER_S
         return self._dead_men[account]
 
-    def find_order(self, account: str, *, order_id: str | None = None, cl_ord_id: str | None = None) -> Order | None:
-        """An order, open or closed; by `cl_ord_id` the open one, else the latest that bore it."""
-        owner = self._accounts[account]
-        if order_id is not None:
-            return owner.find(order_id)
-        return owner.find_by_cl_ord_id(cl_ord_id) if cl_ord_id is not None else None
-
-    def open_orders(self, account: str) -> list[Order]:
-        """Open orders, oldest first."""
-        return [working.order for working in self._accounts[account].open.values()]
-
-    def closed_orders(self, account: str) -> list[Order]:
-        """Filled, cancelled and expired orders, newest closing first."""
-        return self._accounts[account].closed[::-1]
-
-    def trades(self, account: str) -> list[Trade]:
-        """The account's own trades, oldest first."""
-        return list(self._accounts[account].trades)
-
-    def ledgers(self, account: str) -> list[LedgerEntry]:
-        """The account's ledger rows, oldest first."""
-        return list(self._accounts[account].ledger)
-
     # --- market -------------------------------------------------------------------------------------------------
-
-    @property
-    def pairs(self) -> Mapping[str, PairRules]:
-        """Rules by v2 name; `status` in them is the pair's status now."""
-        return RulesOf(self._markets)
-
-    @property
-    def system_status(self) -> str:
-        """`online`, `post_only`, `cancel_only` or `maintenance`."""
-        return self._system_status
 
     def set_system_status(self, status: str) -> None:
         """Change what the whole exchange allows (Kraken docs, WebSocket v2 status)."""
@@ -330,25 +247,6 @@ class Exchange:
             self._change_grid(market, rules)
         self._clearing.events.append(StatusEvent(rules.name, rules.status))
 
-    def book(self, pair: str, depth: int = 1000) -> Book:
-        """Aggregated levels, best first, at most `depth` on each side. Raises KeyError for an unknown pair."""
-        market = self._markets[pair]
-        return Book(pair, market.levels(market.book.bids, depth), market.levels(market.book.asks, depth))
-
-    def top(self, pair: str, depth: int) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
-        """Bids and asks as `(ticks, lots)`, best first, at most `depth` each. Raises KeyError for an unknown pair."""
-        book = self._markets[pair].book
-        return tuple(islice(book.bids.levels(), depth)), tuple(islice(book.asks.levels(), depth))
-
-    def last_trade_price(self, pair: str) -> Decimal | None:
-        """Price of the latest public trade, None before the first."""
-        market = self._markets[pair]
-        return None if market.last_ticks is None else market.price(market.last_ticks)
-
-    def public_trades(self, pair: str) -> list[PublicTrade]:
-        """The newest 1000 public trades, oldest first."""
-        return list(self._markets[pair].public_trades)
-
     # --- the crowd ----------------------------------------------------------------------------------------------
 
     def set_level(self, pair: str, side: BookSide, price: Decimal, qty: Decimal, now_ns: int) -> None:
@@ -370,11 +268,6 @@ class Exchange:
             lots, _ = self._matcher.take(market, taking, lots)
         market.set_crowd(market.book.half(side), ticks, lots)
         self._settle(market)
-
-    def crowd_levels(self, pair: str, side: BookSide) -> list[tuple[int, int]]:
-        """The crowd's own levels as `(ticks, lots)`, best first."""
-        half = self._markets[pair].book.half(side)
-        return [(ticks, lots) for order_id, ticks, lots in half.orders() if order_id == CROWD]
 
     def crowd_trade(self, pair: str, side: OrderSide, price: Decimal, qty: Decimal, now_ns: int) -> None:
         """Let the crowd take exactly `qty` at `price` or better. `side` is the taker's.
@@ -428,6 +321,29 @@ class Exchange:
     def _refuse_in_maintenance(self) -> None:
         if self._system_status == "maintenance":
             raise ExchangeRefusal("EService:Unavailable")
+
+    def _replacement(self, account: str, order_id: str, new: NewOrder) -> tuple[WorkingOrder, PairMarket, WorkingOrder]:
+        """The order that would go, its market, and the one that would come. Raises ExchangeRefusal."""
+        old = self._open(account, order_id)
+        if old.order.cl_ord_id is not None or (old.order.trigger is not None and old.order.trigger.is_triggered):
+            raise ExchangeRefusal("EOrder:Invalid order")
+        if (new.pair, new.side) != (old.order.pair, old.order.side):
+            raise ExchangeRefusal("EGeneral:Invalid arguments:type")
+        return old, *self._intake.admitted(old.owner, new, self._system_status, instead_of=old)
+
+    def _each_of(
+        self, batch: Sequence[NewOrder], act: Callable[[NewOrder], Order], now_ns: int
+    ) -> list[Order | ExchangeRefusal]:
+        self.advance(now_ns)
+        for new in batch:
+            self._intake.check_alone(new, self._system_status)
+        outcomes: list[Order | ExchangeRefusal] = []
+        for new in batch:
+            try:
+                outcomes.append(act(new))
+            except ExchangeRefusal as refused:
+                outcomes.append(refused)
+        return outcomes
 
     def _settle(self, market: PairMarket) -> None:
         """What a change sets off, then what everybody sees of it all."""

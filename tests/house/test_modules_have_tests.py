@@ -24,7 +24,9 @@ PARTS_HELD_BY: dict[str, tuple[str, ...]] = {
     "wire/test_book_sync.py": ("kraken/shapes.py",),
     "wire/test_venue.py": ("kraken/account_views.py", "kraken/private_stream.py"),
     "unit/test_crowd.py": ("sim/candles.py", "sim/quoting.py", "sim/replay.py"),
-    "unit/test_exchange.py": ("sim/account.py", "sim/admission.py", "sim/clearing.py", "sim/pair_market.py"),
+    "unit/test_exchange.py": (
+        *("sim/account.py", "sim/admission.py", "sim/clearing.py", "sim/exchange_views.py", "sim/pair_market.py"),
+    ),
     "unit/test_amending.py": ("sim/amending.py",),
     "unit/test_order_types.py": (
         "sim/intake.py",

@@ -289,10 +289,11 @@ def test_a_refused_edit_leaves_the_old_order(exchange: Exchange) -> None:
     old = exchange.add_order("ann", limit("buy", "1", "9900.0"), 2 * S)
     named = exchange.add_order("bob", limit("buy", "1", "9900.0", cl_ord_id="mine"), 2 * S)
 
-    with pytest.raises(ExchangeRefusal, match="EOrder:Insufficient funds"):
-        exchange.replace_order("ann", old.order_id, limit("buy", "1", "9990.0"), 3 * S)
-    with pytest.raises(ExchangeRefusal, match="EOrder:Invalid order"):
-        exchange.replace_order("bob", named.order_id, limit("buy", "1", "9901.0"), 3 * S)
+    for edit in (exchange.replace_order, exchange.check_replacement):
+        with pytest.raises(ExchangeRefusal, match="EOrder:Insufficient funds"):
+            edit("ann", old.order_id, limit("buy", "1", "9990.0"), 3 * S)
+        with pytest.raises(ExchangeRefusal, match="EOrder:Invalid order"):
+            edit("bob", named.order_id, limit("buy", "1", "9901.0"), 3 * S)
 
     assert exchange.open_orders("ann") == [old]
 
