@@ -14,7 +14,7 @@ import socket
 import ssl
 import stat
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -39,7 +39,7 @@ from aether.kraken.signing import Credentials, NonceKeeper
 from aether.kraken.wire import Reader
 from aether.ports import Clock
 from aether.settings import Settings
-from aether.worlds import Place, place_of, sandbox_account, sandbox_at
+from aether.worlds import Place, place_of, running, sandbox_account, sandbox_at
 
 Grade = Literal["ok", "warn", "fail", "skip"]
 
@@ -81,17 +81,9 @@ async def examine_all(settings: Settings, config_path: Path, clock: Clock) -> tu
     if settings.world.name == "paper":
         addresses = {"rest": settings.kraken.rest_url, "public socket": settings.kraken.ws_public_url}
         return await diagnose(Patient(settings, config_path, place, addresses, None, clock))
-    async with sandbox_at(settings, clock) as (hello, services), asyncio.TaskGroup() as group:
-        running = [group.create_task(_await(run), name=name) for name, run in services]
+    async with sandbox_at(settings, clock) as (hello, services), running(services):
         addresses = {"rest": hello["rest"], "public socket": hello["ws_public"], "private socket": hello["ws_private"]}
-        findings = await diagnose(Patient(settings, config_path, place, addresses, hello, clock))
-        for task in running:
-            task.cancel()
-    return findings
-
-
-async def _await(run: Callable[[], Awaitable[None]]) -> None:
-    await run()
+        return await diagnose(Patient(settings, config_path, place, addresses, hello, clock))
 
 
 async def diagnose(patient: Patient) -> tuple[Finding, ...]:

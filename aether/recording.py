@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -18,7 +19,7 @@ from aether.kraken.capture_record import CHANNELS, FrameFile, Recorder
 from aether.kraken.connection import ConnectBudget, Connector
 from aether.ports import Clock
 from aether.settings import Settings
-from aether.worlds import public_market
+from aether.worlds import public_market, running
 
 SHOW_S = 0.5
 
@@ -98,23 +99,15 @@ async def record_capture(
             return "time" if plan.seconds is not None and report("").seconds >= plan.seconds else ""
 
         try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(_await(run), name=name) for name, run in services]
-                tasks.append(group.create_task(connector.keep_connected(url, recorder), name="recorder"))
+            async with running((*services, ("recorder", partial(connector.keep_connected, url, recorder)))):
                 while not (ended := why_end()):
                     show(report(""))
                     with suppress(TimeoutError):
                         async with asyncio.timeout(SHOW_S):
                             await stop.wait()
-                for task in tasks:
-                    task.cancel()
         finally:
             file.close()
         return report(ended)
-
-
-async def _await(run: Callable[[], Awaitable[None]]) -> None:
-    await run()
 
 
 def _symbol(name: str) -> Symbol:

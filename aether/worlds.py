@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import ssl
@@ -247,6 +248,20 @@ async def public_market(settings: Settings, clock: Clock) -> AsyncIterator[tuple
     else:
         async with sandbox_at(settings, clock) as (hello, services):
             yield hello["ws_public"], services
+
+
+@asynccontextmanager
+async def running(services: Sequence[Service]) -> AsyncIterator[None]:
+    """Run services beside the block, and end them with it. The first failure ends both."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_await(run), name=name) for name, run in services]
+        yield
+        for task in tasks:
+            task.cancel()
+
+
+async def _await(run: Callable[[], Awaitable[None]]) -> None:
+    await run()
 
 
 def _connector(
