@@ -79,6 +79,10 @@ class BookSide:
         del self._keys[self._depth :], self._lots[self._depth :]
         self.is_too_deep = False
 
+    def pack(self) -> None:
+        """Give back what growing took beyond need: after a snapshot, which comes level by level."""
+        self._keys, self._lots = array("q", self._keys), array("q", self._lots)
+
     def _let_in_the_tenth(self) -> None:
         ticks, lots = self._keys[TOP_LEVELS - 1] * self._sign, self._lots[TOP_LEVELS - 1]
         self.top_texts.append(b"%d%d" % (ticks, lots))

@@ -112,6 +112,9 @@ class BookSync:
             asks_place = self._put_decoded(self._asks, message.asks)
         except Unreadable as error:
             return self._broken("unreadable", str(error))
+        if message.is_snapshot:
+            self._bids.pack()
+            self._asks.pack()
         return self._verified(message.checksum, bids_place, asks_place)
 
     def apply_plain(self, text: bytes) -> BookChanged | BookBroken | None:

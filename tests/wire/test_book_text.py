@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from random import Random
+from sys import getsizeof
 
 import pytest
 from hypothesis import example, given
@@ -221,3 +223,15 @@ def test_the_tenth_level_enters_whenever_one_of_the_best_ten_leaves() -> None:
     assert [ticks for ticks, _ in side.top] == list(range(18, 8, -1))
     assert side.top[-1] == (9, 7)
     assert side.top_texts == [b"%d%d" % level for level in side.top]
+
+
+def test_a_packed_side_holds_the_same_in_no_more_than_it_needs() -> None:
+    side = BookSide(1, 1000)
+    for ticks in range(1000, 0, -1):
+        side.put(b"%d" % ticks, b"5")
+    before = list(side._keys), list(side._lots), list(side.top)
+
+    side.pack()
+
+    assert (list(side._keys), list(side._lots), side.top) == before
+    assert getsizeof(side._keys) == getsizeof(side._lots) == getsizeof(array("q", range(1000)))
