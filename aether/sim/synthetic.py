@@ -28,12 +28,11 @@ _USD_PER_TRADE = 300
 
 
 class SyntheticHours(Sequence[RecordedHour]):
-    """The hours of one pair, drawn when they are first looked at."""
+    """The hours of one pair, drawn as far as they are looked at: 615 pairs would else draw for seconds at a start."""
 
     def __init__(self, rules: PairRules, *, seed: int) -> None:
-        self._rules = rules
-        self._seed = f"{seed}:{rules.name}:hours"
-        self._rows: tuple[RecordedHour, ...] = ()
+        self._drawn = _draw(rules, Random(f"{seed}:{rules.name}:hours"))  # noqa: S311 - a made market, no secret
+        self._rows: list[RecordedHour] = []
 
     def __len__(self) -> int:
         return HOURS
@@ -45,9 +44,12 @@ class SyntheticHours(Sequence[RecordedHour]):
     def __getitem__(self, index: slice) -> tuple[RecordedHour, ...]: ...
 
     def __getitem__(self, index: int | slice) -> RecordedHour | tuple[RecordedHour, ...]:
-        if not self._rows:
-            self._rows = tuple(_draw(self._rules, Random(self._seed)))  # noqa: S311 - a made market, no secret
-        return self._rows[index]
+        if isinstance(index, slice):
+            return tuple(self[row] for row in range(HOURS)[index])
+        row = range(HOURS)[index]
+        while len(self._rows) <= row:
+            self._rows.append(next(self._drawn))
+        return self._rows[row]
 
 
 def _draw(rules: PairRules, random: Random) -> Iterator[RecordedHour]:

@@ -80,6 +80,16 @@ def test_the_same_seed_draws_the_same_hours_and_another_seed_others() -> None:
     assert len(drawn(1)) == HOURS
 
 
+def test_the_hours_are_the_same_in_whatever_order_they_are_looked_at() -> None:
+    hours, again = SyntheticHours(XBT, seed=1), SyntheticHours(XBT, seed=1)
+
+    late, last = hours[720], hours[-1]
+
+    assert (again[719:721], again[720], list(again)[-1]) == ((hours[719], late), late, last)
+    with pytest.raises(IndexError):
+        hours[HOURS]
+
+
 def test_the_first_price_is_near_what_kraken_thinks_it_is() -> None:
     hours = SyntheticHours(XBT, seed=1)
 
