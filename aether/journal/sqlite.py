@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import aiosqlite
 import orjson
@@ -289,7 +290,8 @@ def _refuse_unopenable(uri: str) -> None:
     try:
         sqlite3.connect(uri, uri=True).close()
     except sqlite3.Error as error:
-        raise BadConfiguration(f"{uri} cannot be opened ({error})", "name the file of a journal") from error
+        path = unquote(urlsplit(uri).path)
+        raise BadConfiguration(f"{path} cannot be opened ({error})", "name the file of a journal") from error
 
 
 def _uri(path: Path, mode: str) -> str:
