@@ -68,6 +68,8 @@ _EXEC_TYPES = frozenset(
     }
 )
 
+_ENDS = frozenset({"filled", "canceled", "expired"})
+
 
 def read_execution(row: ExecutionShape, admit: Callable[[str], Symbol | None]) -> ExecutionRecord:
     """One record of `executions`. Raises Unreadable where it names no order, or is a fill without its money."""
@@ -231,8 +233,11 @@ def _shown(token: Raw) -> Qty | None:
 
 
 def _order_status(row: ExecutionShape) -> VenueStatus:
-    """Status of the order after this record; UNKNOWN where either word is new, so that the order is asked for."""
-    if row.exec_type not in _EXEC_TYPES:
+    """Status of the order after this record; UNKNOWN where a word is new, so that the order is asked for.
+
+    So it is where an end is told of an order that is said to live on: neither is believed.
+    """
+    if row.exec_type not in _EXEC_TYPES or (row.exec_type in _ENDS and row.order_status not in ("", row.exec_type)):
         return VenueStatus.UNKNOWN
     try:
         return VenueStatus(row.order_status or row.exec_type)
