@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -100,6 +101,24 @@ async def test_b08_a_link_without_any_frame_is_dead_though_its_socket_stands_ope
     notes = Notes()
     background(connector.keep_connected(toy.ws_url, notes))
     await notes.wait_until(lambda: notes.opens == 2)
+
+    assert notes.ends[0].startswith("no frame for 0.2")
+
+
+async def test_b08_pings_of_the_protocol_do_not_keep_a_mute_link_alive(
+    toy: Any, connector: Connector, background: Background
+) -> None:
+    notes = Notes()
+
+    async def ping(_: Any) -> None:
+        with suppress(ConnectionError):
+            while not toy.sockets[-1].closed:
+                await toy.sockets[-1].ping()
+                await asyncio.sleep(0.02)
+
+    toy.on_connect = ping
+    background(connector.keep_connected(toy.ws_url, notes))
+    await notes.wait_until(lambda: bool(notes.ends))
 
     assert notes.ends[0].startswith("no frame for 0.2")
 
