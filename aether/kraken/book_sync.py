@@ -162,7 +162,8 @@ class BookSync:
                 if at == bids_end:
                     side, bids_place, place = self._asks, place, TOP_LEVELS
                 here = side.put(numbers[at].replace(b".", b""), numbers[at + 1].replace(b".", b""))
-                place = min(place, here)
+                if here < place:  # noqa: PLR1730 - a call of `min` would take as long as all the rest of the turn
+                    place = here
         except Unreadable as error:
             return self._broken("unreadable", str(error))
         if side is self._bids:
