@@ -21,7 +21,7 @@ from aether.kraken.endpoints import Endpoint
 from aether.kraken.executions import OrderStates
 from aether.kraken.messages import Answer, BalancesRead, ExecutionsRead, SystemStatus
 from aether.kraken.rest import RestClient
-from aether.kraken.strict_json import Malformed, Unreadable
+from aether.kraken.strict_json import Malformed, Unreadable, printable
 from aether.kraken.wire import Reader
 from aether.ports import Clock, Put
 
@@ -50,7 +50,7 @@ class PrivateListener:
         self._reader = Reader(gate.wire)
         self._pinger = Pinger(clock, req_ids)
         self._pause = MaintenancePause(clock)
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._waiting: dict[int, tuple[bytes, asyncio.Future[Answer]]] = {}
         self._sequences: dict[str, int] = {}
         self._send: Send | None = None
         self._opened_ns = 0
@@ -73,11 +73,14 @@ class PrivateListener:
         self._renew_why = why
 
     async def ask(self, req_id: int, frame: bytes) -> Answer:
-        """Write a request and wait for its answer. Raises StreamGone, from the first byte on, where none comes."""
+        """Write a request and wait for its answer. Raises StreamGone, from the first byte on, where none comes.
+
+        An answer that bears the request's number and another method's name is none: nothing is proved by it.
+        """
         if self._send is None:
             raise StreamGone("the private stream closed")
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting[req_id] = future
+        self._waiting[req_id] = frame, future
         try:
             async with asyncio.timeout(self._answer_s):
                 await self._send(frame)
@@ -152,7 +155,7 @@ class PrivateListener:
         self._send = None
         self.is_live = False
         self.states.forget_live()
-        for future in self._waiting.values():
+        for _, future in self._waiting.values():
             if not future.done():
                 future.set_exception(ConnectionResetError(f"the private stream was lost: {why}"))
         self.put(PrivateStreamLost(why, self._rest.standing.fatal_code))
@@ -179,9 +182,14 @@ class PrivateListener:
         if answer.method == "subscribe" and not answer.is_yes:
             self._rest.standing.refused(answer.error)
             raise LinkLost(f"subscribe refused: {answer.error}")
-        future = self._waiting.get(answer.req_id) if answer.req_id is not None else None
-        if future is not None and not future.done():
+        waiting = self._waiting.get(answer.req_id) if answer.req_id is not None else None
+        if waiting is None or waiting[1].done():
+            return
+        asked, future = waiting
+        if requests.is_of(asked, answer.method):
             future.set_result(answer)
+        else:
+            future.set_exception(StreamGone(f"the answer is one to {printable(answer.method)}"))
 
 
 def _put_nowhere(_input: Input) -> None:

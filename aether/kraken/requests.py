@@ -144,5 +144,10 @@ def ping(*, req_id: int) -> bytes:
     return msgspec.json.encode({"method": "ping", "req_id": req_id})
 
 
+def is_of(frame: bytes, method: str) -> bool:
+    """Whether one of these requests is of this method; the name stands first in each."""
+    return frame.startswith(b'{"method":%b,' % msgspec.json.encode(method))
+
+
 def _request(method: str, fields: Mapping[str, Json], req_id: int) -> bytes:
     return msgspec.json.encode({"method": method, "params": fields, "req_id": req_id})

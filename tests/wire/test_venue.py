@@ -94,6 +94,7 @@ class ToyAccount:
         self.toy = toy
         self.snapshot = ""
         self.order_answer: str | None = '"success":true,"result":{"order_id":"O1","cl_ord_id":"a1-1-42"}'
+        self.order_method = "add_order"
         self.cancel_answer: str | None = '"success":true,"result":{"order_id":"O1"}'
         self.on_order: Callable[[], Any] | None = None
         self.answers: dict[str, str | None] = {}
@@ -110,7 +111,7 @@ class ToyAccount:
             if self.on_order is not None:
                 await self.on_order()
             if self.order_answer is not None:
-                await say(f'{{"method":"add_order","req_id":{req_id},{self.order_answer}}}')
+                await say(f'{{"method":"{self.order_method}","req_id":{req_id},{self.order_answer}}}')
         elif asked["method"] in self.answers:
             said = self.answers[asked["method"]]
             if said is not None:
@@ -330,6 +331,19 @@ async def test_answers_at_the_same_time_find_their_own_requests(live: ToyAccount
     outcomes = await asyncio.gather(*(venue.submit(order) for order in orders), venue.cancel(CANCEL))
 
     assert outcomes[:-1] == [SubmitAccepted(order.cl_ord_id, f"O{number}") for number, order in enumerate(orders)]
+
+
+@pytest.mark.parametrize("said", ['"success":true,"result":{"order_id":"O1"}', '"success":false,"error":"EOrder:x"'])
+async def test_a05_an_answer_of_another_method_proves_nothing(
+    said: str, live: ToyAccount, venue: KrakenVenue, toy: Any
+) -> None:
+    live.order_method, live.order_answer = "amend_order", said
+
+    outcome = await venue.submit(ORDER)
+
+    assert isinstance(outcome, SubmitUnknown)
+    assert "amend_order" in outcome.why
+    assert len(orders_sent(toy)) == 1
 
 
 async def test_an_answer_that_names_another_order_of_ours_proves_nothing(live: ToyAccount, venue: KrakenVenue) -> None:
