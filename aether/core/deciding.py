@@ -18,7 +18,7 @@ from aether.domain.effects import SubmitOrder
 from aether.domain.errors import InvariantBroken
 from aether.domain.facts import IntentRefused, OrderSubmitted, QuoteSeen, SignalChanged, StrategyPaused
 from aether.domain.orders import OrderType, TimeInForce
-from aether.domain.values import NANOS_PER_MS, NANOS_PER_S, NO_USD, Bps, UtcNanos
+from aether.domain.values import NANOS_PER_MS, NANOS_PER_S, NO_USD, Bps, Usd, UtcNanos
 
 REFUSAL_EVERY_NS = 60 * NANOS_PER_S
 
@@ -82,7 +82,8 @@ def _pursue(bench: Workbench, picture: SymbolPicture, parameters: TrendParameter
         passive=parameters.passive,
     )
     if intent is not None:
-        _act(bench, intent, size_order(intent, _view(bench, picture, intent, volatility)))
+        view = _view(bench, picture, intent, volatility, equity=valuation.equity, position=bid.times(held))
+        _act(bench, intent, size_order(intent, view))
 
 
 def _volatility(bench: Workbench, picture: SymbolPicture, parameters: TrendParameters) -> Volatility | None:
@@ -90,23 +91,31 @@ def _volatility(bench: Workbench, picture: SymbolPicture, parameters: TrendParam
     return picture.candles[parameters.bar_s].volatility(policy.volatility_bars_short, policy.volatility_bars_long)
 
 
-def _view(bench: Workbench, picture: SymbolPicture, intent: OrderIntent, volatility: Volatility) -> RiskView:
+def _view(
+    bench: Workbench,
+    picture: SymbolPicture,
+    intent: OrderIntent,
+    volatility: Volatility,
+    *,
+    equity: Usd,
+    position: Usd,
+) -> RiskView:
     ledger, market, policy = bench.ledger, bench.market, bench.policy
-    valuation, bid, ask, mark = value(ledger, market), picture.bid, picture.ask, ledger.mark
-    assert valuation is not None and bid is not None and ask is not None and mark is not None  # noqa: PT018 - just seen
+    bid, ask, mark = picture.bid, picture.ask, ledger.mark
+    assert bid is not None and ask is not None and mark is not None  # noqa: PT018 - just seen
     taker_bps, fee_bps = _fees(bench, intent)
     regime = policy.sizing.regime(volatility.ratio_percent)
-    exposures = [exposure(ledger, market, symbol) for symbol in market.pictures]
+    exposures = {symbol: exposure(ledger, market, symbol) for symbol in market.pictures}
     return RiskView(
         at_ns=bench.now_ns,
         limits=policy.risk,
         sizing=policy.sizing,
         instrument=ledger.instruments[intent.symbol],
-        equity=valuation.equity,
+        equity=equity,
         cash_free=cash_free(ledger),
-        position=bid.times(ledger.portfolio.position(intent.strategy, intent.symbol).qty),
-        exposure_symbol=exposure(ledger, market, intent.symbol),
-        exposure_total=sum(exposures, NO_USD),
+        position=position,
+        exposure_symbol=exposures[intent.symbol],
+        exposure_total=sum(exposures.values(), NO_USD),
         day_start=mark.day_start,
         peak=mark.peak,
         holding_free=holding_free(ledger, intent.strategy, intent.symbol),

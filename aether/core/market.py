@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from aether.domain.inputs import Bar, BookChanged, HistorySeen, Level, TradeSeen
 from aether.domain.instruments import Side
-from aether.domain.values import MONEY, NANOS_PER_MS, NANOS_PER_S, Bps, Price, Qty, Symbol, Usd
+from aether.domain.values import MONEY, NANOS_PER_MS, NANOS_PER_S, ZERO, Bps, Price, Symbol, Usd
 
 DAY_S = 86_400
 BARS_KEPT = 1_000
@@ -210,16 +210,17 @@ class SymbolPicture:
         levels: tuple[Level, ...] = () if book is None else book.asks if side is Side.BUY else book.bids
         if book is None or not levels or spend.amount <= 0:
             return None
-        left, coins = spend.amount, Decimal(0)
-        for level in levels:
-            price = _price(book, level)
-            taken = min(left, price.times(_qty(book, level)).amount)
-            coins = MONEY.add(coins, MONEY.divide(taken, price.usd_per_coin))
+        left, coins, price = spend.amount, ZERO, ZERO
+        for ticks, lots in levels:  # bare decimals: a decision walks the depth, and each word takes its time to make
+            price = MONEY.scaleb(Decimal(ticks), -book.price_decimals)
+            worth = MONEY.multiply(price, MONEY.scaleb(Decimal(lots), -book.qty_decimals))
+            taken = min(left, worth)
+            coins = MONEY.add(coins, MONEY.divide(taken, price))
             left = MONEY.subtract(left, taken)
             if not left:
                 break
         else:
-            coins = MONEY.add(coins, MONEY.divide(left, _price(book, levels[-1]).usd_per_coin))
+            coins = MONEY.add(coins, MONEY.divide(left, price))
         return Price(MONEY.divide(spend.amount, coins))
 
 
@@ -230,10 +231,6 @@ def middle_of(bid: Price, ask: Price) -> Price:
 
 def _price(book: BookChanged, level: Level) -> Price:
     return Price(MONEY.scaleb(Decimal(level[0]), -book.price_decimals))
-
-
-def _qty(book: BookChanged, level: Level) -> Qty:
-    return Qty(MONEY.scaleb(Decimal(level[1]), -book.qty_decimals))
 
 
 class Market:

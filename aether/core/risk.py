@@ -16,7 +16,7 @@ from aether.core.market import middle_of
 from aether.core.policy import RiskLimits, SizingPolicy
 from aether.domain.facts import Allowance, CostEstimate, QuoteSeen
 from aether.domain.instruments import Instrument, Side
-from aether.domain.values import MONEY, NANOS_PER_S, NO_USD, Bps, Price, Qty, Usd
+from aether.domain.values import MONEY, NANOS_PER_S, NO_USD, ZERO, Bps, Price, Qty, Usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def _gate(check: str, intent: OrderIntent, code: str, *, passes: bool, because: 
 
 
 def _room(check: str, code: str, room: Usd, because: str) -> Allowance:
-    return Allowance(check, max(NO_USD, room).rounded_down(ROOM_DECIMALS), because, code)
+    return Allowance(check, room.rounded_down(ROOM_DECIMALS) if room.amount > ZERO else NO_USD, because, code)
 
 
 def may_trade(intent: OrderIntent, view: RiskView) -> Allowance:

@@ -49,7 +49,7 @@ def size_order(intent: OrderIntent, view: RiskView) -> SizedOrder | RefusedInten
         600 USD of cash, 1000 of room, price 100 000, lot 0.0001 -> 0.0060 coins, bound by cash_room.
     """
     allowances = tuple(check(intent, view) for check in CHECKS[intent.side])
-    binding = min(allowances, key=lambda allowance: allowance.at_most)
+    binding = min(allowances, key=lambda allowance: allowance.at_most.amount)
     price = view.instrument.limit_price(intent.side, intent.limit_price)
     if binding.check == "holding_room" and intent.wanted_qty > view.holding_free:
         qty = view.holding_free  # coins, not dollars and back: the division could lose a lot

@@ -43,15 +43,18 @@ def value(ledger: Ledger, market: Market) -> Valuation | None:
 
 def cash_free(ledger: Ledger) -> Usd:
     """Dollars that nothing has promised: plain USD less our reservations and the open buys of others on the account."""
-    external = NO_USD
+    free = MONEY.subtract(ledger.portfolio.balance(USD), ledger.reserved_usd.amount)
     for order in ledger.external_orders.values():
         if order.side is Side.BUY and order.qty is not None and order.limit_price is not None:
-            external += order.limit_price.times(order.qty)
-    return Usd(ledger.portfolio.balance(USD)) - ledger.reserved_usd - external
+            free = MONEY.subtract(free, order.limit_price.times(order.qty).amount)
+    return Usd(free)
 
 
 def holding_free(ledger: Ledger, strategy: str, symbol: Symbol) -> Qty:
     """Coins of a strategy that no open sell has promised, ours or of others, and never more than the account has."""
+    held = ledger.portfolio.position(strategy, symbol).qty
+    if not held:
+        return NO_QTY
     promised, promised_all = NO_QTY, NO_QTY
     for order in ledger.unsettled.values():
         if order.symbol == symbol and order.side is Side.SELL:
@@ -62,7 +65,7 @@ def holding_free(ledger: Ledger, strategy: str, symbol: Symbol) -> Qty:
         if external.symbol == symbol and external.side is Side.SELL and external.qty is not None:
             promised_all += external.qty
     on_account = Qty(max(ZERO, ledger.portfolio.balance(symbol.removesuffix("/USD"))))
-    return min(ledger.portfolio.position(strategy, symbol).qty.less(promised), on_account.less(promised_all))
+    return min(held.less(promised), on_account.less(promised_all))
 
 
 def exposure(ledger: Ledger, market: Market, symbol: Symbol) -> Usd:

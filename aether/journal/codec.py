@@ -47,10 +47,14 @@ class EncodedFact:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """How values of one annotation become JSON, and JSON such values. Both raise TypeError or ValueError."""
+    """How values of one annotation become JSON, and JSON such values. Both raise TypeError or ValueError.
+
+    Values of exactly the type `passes` are JSON already: `write` would give them back.
+    """
 
     write: Callable[[Any], Any]
     read: Callable[[Any], Any]
+    passes: type | None = None
 
 
 def encode_fact(fact: Fact) -> EncodedFact:
@@ -98,7 +102,7 @@ def _checked(kind: type) -> _Shape:
             raise TypeError(f"takes {kind.__name__}, was {type(value).__name__}")
         return value
 
-    return _Shape(check, check)
+    return _Shape(check, check, kind)
 
 
 def _write_text(value: Any) -> str:
@@ -133,7 +137,7 @@ def _read_levels(value: Any) -> Any:
     return _write_levels(tuple([(price, qty) for price, qty in _sequence(value, list)]))
 
 
-_TEXT = _Shape(_write_text, _checked(str).read)
+_TEXT = _Shape(_write_text, _checked(str).read, str)
 _DECIMAL = _Shape(_write_decimal, _read_decimal)
 
 
@@ -145,7 +149,10 @@ def _amount_shape(cls: type) -> _Shape:
     def write(value: Any) -> str:
         if type(value) is not cls:
             raise TypeError(f"takes {cls.__name__}, was {type(value).__name__}")
-        return _write_decimal(amount_of(value))
+        amount = amount_of(value)  # finite: its class has seen to it
+        if -_DECIMAL_ORDER_MAX <= amount.adjusted() <= _DECIMAL_ORDER_MAX:
+            return f"{amount:f}"
+        return _write_decimal(amount)
 
     return _Shape(write, lambda value: cls(_read_decimal(value)))
 
@@ -218,7 +225,7 @@ def _record_shape(cls: type) -> _Shape:
     """A dataclass: its fields by name, each of them and no other. Errors tell the way to the field."""
     hints = get_type_hints(cls)
     shapes = {field.name: _shape_of(hints[field.name]) for field in dataclasses.fields(cls)}
-    writers = [(name, shape.write) for name, shape in shapes.items()]
+    writers = [(name, shape.passes, shape.write) for name, shape in shapes.items()]
     readers = [(name, shape.read) for name, shape in shapes.items()]
 
     def write(value: Any) -> Any:
@@ -227,8 +234,9 @@ def _record_shape(cls: type) -> _Shape:
         fields = {}
         name = ""
         try:
-            for name, write_field in writers:
-                fields[name] = write_field(getattr(value, name))
+            for name, passes, write_field in writers:
+                content = getattr(value, name)
+                fields[name] = content if type(content) is passes else write_field(content)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{name}: {error}") from error
         return fields
