@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import secrets
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -126,8 +127,24 @@ async def run_world(
         announce(f"control {place.socket_path} (try: aether status)")
         machine.supervisor.catch_signals()
         watch = _Watch(machine, metrics, health, manager, tape, path, ClockWatch())
+        stack.enter_context(set_apart())
         manager.ready(f"world {settings.world.name}, run {recovered.began.run}")
         await machine.run((*parts.services, ("admin", admin.run), ("watch", watch.run)))
+
+
+@contextmanager
+def set_apart() -> Iterator[None]:
+    """Let the collector of garbage pass over what was made so far, until the block ends.
+
+    Modules, ledger and parts live as long as the run. To look through them takes 45 ms of a processor for the 84 000
+    objects of the modules alone; the loop stands still meanwhile, and no order leaves.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _tell_stop(manager: ServiceManager, facts: Sequence[Numbered]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from aether.app import label_of
+from aether.app import label_of, set_apart
 from aether.core.policy import OrderPolicy, RiskLimits, SizingPolicy, TrendParameters
 from aether.domain.errors import BadConfiguration
 from aether.domain.spot_gate import GateRefusal, SpotGate, recall
@@ -290,3 +291,10 @@ async def test_a_run_labels_itself_with_the_journals_tag_and_the_settings_digest
             assert label.settings_digest == settings.digest
             assert label.real_money is False
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_what_the_start_made_is_no_work_for_the_collector_of_garbage() -> None:
+    with set_apart():
+        assert gc.get_freeze_count() > 10_000
+        assert len(gc.get_objects()) < 10_000  # those that it would look through
+    assert gc.get_freeze_count() == 0
