@@ -76,13 +76,14 @@ class Machine:
         self.latch = Latch(recovered.ledger.halted_scopes)
         self.engine = Engine(policy, recovered.ledger)
         self._hands = Hands(venue, self.latch, self.inbox.put, clock, lambda: self.engine.market.clock_offset_ns)
-        self.observers: list[FactObserver] = [self.latch.observe]
+        self.observers: list[FactObserver] = []
         self.runner = Runner(
             inbox=self.inbox,
             engine=self.engine,
             journal=journal,
             tape=tape,
             hands=self._hands,
+            latch=self.latch,
             observers=self.observers,
             clock=clock,
             step_took=gauges.step_took,

@@ -15,10 +15,14 @@ from aether.domain.values import NANOS_PER_S
 from aether.ports import Clock, FactObserver, Journal, Tape
 from aether.runtime.hands import Hands
 from aether.runtime.inbox import Inbox
+from aether.runtime.latch import Latch
 
 
 class Runner:
-    """Joins inbox, engine, journal, tape and hands. Observers are told after the commit, in order."""
+    """Joins inbox, engine, journal, tape and hands.
+
+    After the commit the latch and the hands learn of it, then effects begin, and then observers are told, in order.
+    """
 
     def __init__(
         self,
@@ -28,6 +32,7 @@ class Runner:
         journal: Journal,
         tape: Tape,
         hands: Hands,
+        latch: Latch,
         observers: Sequence[FactObserver],
         clock: Clock,
         step_took: Callable[[float], None],
@@ -38,6 +43,7 @@ class Runner:
         self._journal = journal
         self._tape = tape
         self._hands = hands
+        self._latch = latch
         self._observers = observers
         self._clock = clock
         self._step_took = step_took
@@ -63,9 +69,12 @@ class Runner:
             for effect in effects:
                 self._hands.start(effect)
             if effects:
-                # The hands take their turn first: an order need not wait for the pages. Nothing is decided meanwhile,
-                # so that what is published is committed.
+                # The hands take their turn first: an order need wait neither for log nor for pages. Nothing is decided
+                # meanwhile, so that what is published is committed.
                 await asyncio.sleep(0)
+            if facts:
+                for observe in self._observers:
+                    observe(facts)
             if facts or any(isinstance(stamped.input, Tick) for stamped in batch):
                 self.view = self._publisher.publish()
             if facts and isinstance(facts[-1].fact, RunEnded):
@@ -86,8 +95,7 @@ class Runner:
         began_ns = self._clock.monotonic_ns()
         await self._journal.append(facts)
         self._commit_took((self._clock.monotonic_ns() - began_ns) / NANOS_PER_S)
+        self._latch.observe(facts)
         for numbered in facts:
             if isinstance(numbered.fact, OrderSubmitted):
                 self._hands.expect(numbered.fact)
-        for observe in self._observers:
-            observe(facts)

@@ -43,6 +43,7 @@ from aether.runtime.latch import Latch
 from aether.runtime.runner import Runner
 from tests.bench import desk
 from tests.bench.books import ccxt_exchange
+from tests.bench.echo import echo_order
 from tests.bench.loopback import DEPTH, PAIRS, PAIRS_DEPTH
 from tests.bench.signing import SECRET
 
@@ -283,7 +284,8 @@ async def _order(port: int, *, is_durable: bool) -> dict[str, float]:
             journal=journal,  # type: ignore[arg-type]
             tape=tape,
             hands=hands,
-            observers=[latch.observe],
+            latch=latch,
+            observers=[],
             clock=ours.clock,
             step_took=_take_nothing,
             commit_took=_take_nothing,
@@ -324,6 +326,7 @@ CLIENTS: dict[str, Callable[[int, int], Coroutine[Any, Any, dict[str, float]]]] 
     "aether": aether_book,
     "ccxt.pro": ccxt_book,
     "aether pairs": aether_pairs,
+    "loopback alone": echo_order,
     "aether order": aether_order,
     "aether durable order": aether_durable_order,
     "ccxt.pro order": ccxt_order,

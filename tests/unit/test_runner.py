@@ -146,6 +146,7 @@ class Bench:
         self.venue, self.latch = WatchfulVenue(journal), Latch()
         self.hands = Hands(self.venue, self.latch, self.inbox.put, clock, lambda: 0)
         self.told: list[Numbered] = []
+        self.sent_before_told = 0
         self.steps_s: list[float] = []
         self.commits_s: list[float] = []
         self.runner = Runner(
@@ -154,7 +155,8 @@ class Bench:
             journal=journal,
             tape=self.tape,
             hands=self.hands,
-            observers=[self.latch.observe, self._observe],
+            latch=self.latch,
+            observers=[self._observe],
             clock=clock,
             step_took=self.steps_s.append,
             commit_took=self.commits_s.append,
@@ -162,6 +164,8 @@ class Bench:
 
     def _observe(self, facts: Sequence[Numbered]) -> None:
         assert self.journal.facts[-len(facts) :] == list(facts)
+        if not self.told:
+            self.sent_before_told = len(self.venue.orders)
         self.told += facts
 
     async def run(self) -> None:
@@ -281,6 +285,11 @@ def test_the_journal_and_the_observers_have_the_same_facts_in_order(play: Any, u
     bench = play([*until_an_order, *END])
     assert bench.told == bench.journal.facts
     assert [numbered.seq for numbered in bench.told] == list(range(1, len(bench.told) + 1))
+
+
+def test_an_order_waits_for_no_observer(play: Any, until_an_order: list[Input]) -> None:
+    bench = play([*until_an_order, *END])
+    assert bench.sent_before_told == len(bench.venue.orders) == 1
 
 
 def test_a_batch_is_one_commit(play: Any, until_an_order: list[Input]) -> None:
