@@ -66,7 +66,7 @@ class Peer:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        if self._writer is not None:
+        if self._writer is not None and not self._writer.is_closing():  # early 3.11 cannot abort TLS that was closed
             self._writer.transport.abort()
         await self.has_ended.wait()
 
