@@ -268,7 +268,7 @@ def test_a_trade_that_is_no_longer_fresh_gives_way_to_the_last_close(
     assert bool(desk.sent(SubmitOrder)) is not bool(codes)
 
 
-def test_the_last_close_is_a_second_reference_of_the_collar_without_a_trade(new_desk: Any, make: Any) -> None:
+def test_b11_the_last_close_is_a_second_reference_of_the_collar_without_a_trade(new_desk: Any, make: Any) -> None:
     desk = ready(new_desk, make)
     desk.take(make.book("109.9", "110.0"))
     desk.tick()
@@ -278,7 +278,7 @@ def test_the_last_close_is_a_second_reference_of_the_collar_without_a_trade(new_
     assert refused.why.endswith("from the middle and the last close, at most 150")
 
 
-def test_the_last_trade_is_a_second_reference_of_the_collar(new_desk: Any, make: Any) -> None:
+def test_b11_the_last_trade_is_a_second_reference_of_the_collar(new_desk: Any, make: Any) -> None:
     desk = ready(new_desk, make)
     desk.take(TradeSeen(make.BTC, Side.BUY, make.price("90"), make.qty("1"), make.T0))
     desk.tick()

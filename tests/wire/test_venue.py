@@ -173,7 +173,7 @@ async def test_an_accepted_order_is_sent_once_with_the_present_token(
         ("EOrder:Never seen", "venue_other"),
     ],
 )
-async def test_a_clear_no_is_a_refusal(error: str, code: str, live: ToyAccount, venue: KrakenVenue) -> None:
+async def test_c13_c14_a_clear_no_is_a_refusal(error: str, code: str, live: ToyAccount, venue: KrakenVenue) -> None:
     live.order_answer = f'"success":false,"error":"{error}"'
 
     assert await venue.submit(ORDER) == SubmitRefused("a1-1-42", code, error)
