@@ -281,7 +281,7 @@ async def _order(port: int, *, is_durable: bool) -> dict[str, float]:
         runner = Runner(
             inbox=inbox,
             engine=engine,
-            journal=journal,  # type: ignore[arg-type]
+            journal=journal,  # type: ignore[arg-type]  # without memory nothing is read back
             tape=tape,
             hands=hands,
             latch=latch,

@@ -41,7 +41,7 @@ def run_one(target: str, seed: int, number: int, tally: Tally) -> Failure | None
     tally.offered.clear()
     try:
         TARGETS[target](Random(f"{seed}:{target}:{number}"), tally)
-    except BaseException as error:
+    except BaseException as error:  # also an exit or a cancellation that escaped a reader: each is a defect with a seed
         if isinstance(error, KeyboardInterrupt):
             raise
         return Failure(target, seed, number, tuple(tally.offered), "".join(traceback.format_exception(error)))

@@ -21,6 +21,7 @@ from aether.sim.exchange import Exchange
 from aether.sim.keys import NONCE_LIMIT, ApiKey, KeyRing, api_sign
 from aether.sim.market_board import MarketBoard
 from aether.sim.recorded import pair_rules
+from aether.sim.records import OrderSide
 from aether.sim.rest_api import RestApi
 from aether.sim.ws_account import AccountHub
 from aether.sim.ws_api import Door, Session
@@ -35,6 +36,7 @@ PATIENCE_NS = 1_000 * NANOS_PER_S
 PAIR = "BTC/USD"
 SECRET = "c2VjcmV0"
 ACCOUNT = "main"
+MOVES: tuple[tuple[Decimal, OrderSide], ...] = ((D(58000), "sell"), (D(62000), "buy"))  # of the market, far both ways
 CONTENT_TYPES = (
     *("application/x-www-form-urlencoded", "application/json", "application/json; charset=utf-16", "", "text/plain"),
     *(
@@ -98,8 +100,8 @@ class House:
         """Now and then the market moves, so that orders fill and timers run out."""
         if not chance.randrange(6):
             self.clock.now_ns += chance.choice((0, 1, 5, 61)) * NANOS_PER_S
-            price, side = chance.choice(((D(58000), "sell"), (D(62000), "buy")))
-            self.exchange.crowd_trade(PAIR, side, price, D(chance.randrange(1, 9)), self.clock.now_ns)  # type: ignore[arg-type]
+            price, side = chance.choice(MOVES)
+            self.exchange.crowd_trade(PAIR, side, price, D(chance.randrange(1, 9)), self.clock.now_ns)
             self.desk.settle()
 
     def assert_sound(self) -> None:
