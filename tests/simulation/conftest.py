@@ -141,6 +141,14 @@ class Process:
         self._process.kill()
         self._process.wait()
 
+    def freeze(self) -> None:
+        """Stop it where it stands, so that what its journal holds is all that it has done."""
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
 
 class Account:
     """A sandbox's account, asked over REST by a signer that has nothing to do with the program's own."""

@@ -182,7 +182,7 @@ def killed(make_lasting_program: Make, busy: Mapping[str, str], wait_until: Wait
         program.wait_for("OrderSubmitted", run=run, count=random.randint(2, 20))
         wait_until(partial(_own_fills, program, run), 20, "an order of this run is filled")
         time.sleep(random.random() * 0.1)
-        wait_until(lambda: _under_way(program), 20, "an order is under way")
+        wait_until(partial(_frozen_in_flight, program, daemon), 20, "it stands still with an order under way")
         daemon.kill()
         in_flight.append(len(_under_way(program)))
     daemon = program.run()
@@ -211,6 +211,18 @@ def _under_way(program: Any) -> set[str]:
     begun = {fact.body["cl_ord_id"] for fact in facts if fact.kind == "OrderSubmitted"}
     ended = {fact.body["cl_ord_id"] for fact in facts if fact.kind in ("OrderEnded", "OrderRefused", "OrderAbsent")}
     return begun - ended
+
+
+def _frozen_in_flight(program: Any, daemon: Any) -> bool:
+    """The daemon was stopped where it stood with an order under way; else it goes on.
+
+    An order that was under way when one looked may have ended by the time a signal arrives.
+    """
+    daemon.freeze()
+    if _under_way(program):
+        return True
+    daemon.thaw()
+    return False
 
 
 def _own_fills(program: Any, run: int) -> set[str]:
