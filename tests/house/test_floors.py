@@ -21,7 +21,10 @@ FLOOR_OF = {
     "top": 4,
 }
 # they choose, join and speak to the shell
-TOP = {"__init__", "__main__", "app", "cli", "doctor", "policies", "printing", "recording", "settings", "worlds"}
+TOP = {
+    *("__init__", "__main__", "app", "cli", "doctor", "policies", "printing", "recording", "settings"),
+    *("simulator", "worlds"),
+}
 FILES = sorted(HOUSE.rglob("*.py"))
 
 
