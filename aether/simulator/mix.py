@@ -86,7 +86,8 @@ _SOURCES = (
     _Source.of("disk_full:2 low_space:1 io_error:2 failed_fsync:2 disk_stall:1", rare_per_day=1, heavy_per_day=96),
     _Source.of("loop_stall:4 task_dies:2 strategy_raises:1 strategy_nonsense:2", rare_per_day=24, heavy_per_day=720),
     _Source.of(
-        "halt_all:3 halt_symbol:2 halt_strategy:2 halt_while_down:1 cancel_all:2 flatten:1 restart:2 stop_twice:1",
+        "people_halt:3 people_halt_symbol:2 people_halt_strategy:2 people_halt_in_maintenance:1 "
+        "cancel_all:2 flatten:1 restart:2 stop_twice:1",
         rare_per_day=24,
         heavy_per_day=1_440,
     ),
@@ -118,7 +119,7 @@ _RANGES: tuple[tuple[str, Ranges], ...] = (
     ("drift", {"ppm": (100, 500), "for_ms": (60_000, 3_600_000)}),
     ("disk_stall", {"by_ms": (20, 3_000), "for_ms": (1_000, 60_000)}),
     ("loop_stall", {"for_ms": (500, 60_000)}),
-    ("halt_while_down", {"for_ms": (5_000, 120_000)}),
+    ("people_halt_in_maintenance", {"for_ms": (5_000, 120_000)}),
 )
 _RANGES_OF: Mapping[str, Ranges] = {name: ranges for names, ranges in _RANGES for name in names.split()}
 _WINDOWS: Mapping[Level, Ranges] = {
