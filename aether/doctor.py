@@ -35,7 +35,7 @@ from aether.kraken.key_passport import ask_passport, examine
 from aether.kraken.messages import Answer, SystemStatus
 from aether.kraken.rate_limit import Tier
 from aether.kraken.rest import KeyInUse, RestClient
-from aether.kraken.signing import Credentials, NonceKeeper
+from aether.kraken.signing import Credentials, MarkFile, NonceKeeper
 from aether.kraken.wire import Reader
 from aether.ports import Clock
 from aether.settings import Settings
@@ -259,7 +259,7 @@ async def _key(patient: Patient, session: aiohttp.ClientSession) -> Finding:
     credentials = Credentials.from_text(hello["rest"], hello["api_key"], hello["api_secret"])
     try:
         with key_lock(credentials):
-            nonces = NonceKeeper(patient.place.state_dir / f"nonce-{sandbox_account(hello)}", clock)
+            nonces = NonceKeeper(MarkFile(patient.place.state_dir / f"nonce-{sandbox_account(hello)}"), clock)
             key = KeyInUse(credentials, nonces)
             rest = RestClient(
                 session, hello["rest"], clock=clock, limits=Tier.STARTER.value, key=key, timeout_s=REACH_S

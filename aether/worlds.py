@@ -29,8 +29,8 @@ from aether.kraken.key_lock import key_lock
 from aether.kraken.key_passport import ask_passport, examine
 from aether.kraken.listings import load_listings, read_listings
 from aether.kraken.rate_limit import Tier
-from aether.kraken.rest import KeyInUse, RestClient
-from aether.kraken.signing import Credentials, NonceKeeper
+from aether.kraken.rest import HttpSession, KeyInUse, RestClient
+from aether.kraken.signing import Credentials, MarkFile, MarkKeeper, NonceKeeper
 from aether.kraken.venue import KrakenVenue
 from aether.policies import gate_of
 from aether.ports import Clock, MarketFeed, OrderVenue, VenueCounters
@@ -42,9 +42,10 @@ from aether.sim.desk import Manners
 from aether.sim.exchange import Exchange
 from aether.sim.feed import SimFeed
 from aether.sim.mirror import Mirror, MirroredFeed, mirrored_rules
+from aether.sim.opening import SandboxConfig
 from aether.sim.rate_counters import TIERS
 from aether.sim.recorded import asset_pairs_json, pair_rules, recorded_hours
-from aether.sim.server import Sandbox, SandboxConfig
+from aether.sim.server import Sandbox
 from aether.sim.venue import SimVenue
 from aether.sim.world import SimWorld
 
@@ -176,34 +177,60 @@ async def sandbox_world(
         account = sandbox_account(hello)
 
         async def connect() -> Parts:
-            credentials = Credentials.from_text(hello["rest"], hello["api_key"], hello["api_secret"])
-            stack.enter_context(key_lock(credentials))
-            rest = RestClient(
-                session,
-                hello["rest"],
-                clock=clock,
-                limits=Tier.STARTER.value,  # the least there is, until Kraken tells the account's own
-                key=KeyInUse(credentials, NonceKeeper(place.state_dir / f"nonce-{account}", clock)),
-                timeout_s=settings.kraken.request_timeout_s,
-                counters=counters,
-            )
-            warnings = examine(await reached(ask_passport, rest), clock)
-            gate = gate_of(settings, await reached(load_listings, rest))
-            connector = _connector(settings, clock, counters, trusted)
-            feed = _feed(settings, connector, rest, url=hello["ws_public"], gate=gate, clock=clock, counters=counters)
-            venue = KrakenVenue(
-                connector,
-                rest,
-                url=hello["ws_private"],
-                gate=gate,
-                clock=clock,
-                limits=Tier.STARTER.value,
-                figures=counters,
-            )
-            # A key that our own sandbox made is known by nobody else: whoever brought a key is told about it.
-            return Parts(gate, feed, venue, services, warnings=warnings if settings.sandbox.connect else ())
+            stack.enter_context(key_lock(_credentials(hello)))
+            mark = MarkFile(place.state_dir / f"nonce-{account}")
+            way = Way(hello, session, _connector(settings, clock, counters, trusted), mark)
+            return await kraken_parts(settings, way, clock, counters, services)
 
         yield Outside(account, connect)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a made Kraken is reached: addresses and key as its first line has them, what carries calls and sockets.
+
+    `mark` keeps the mark of the key's nonces.
+    """
+
+    hello: Mapping[str, str]
+    session: HttpSession
+    connector: Connector
+    mark: MarkKeeper
+
+
+async def kraken_parts(
+    settings: Settings, way: Way, clock: Clock, counters: VenueCounters | None = None, services: Sequence[Service] = ()
+) -> Parts:
+    """Kraken's client on a way, its key examined and its pairs read. Raises BadConfiguration, VenueRefused."""
+    credentials = _credentials(way.hello)
+    rest = RestClient(
+        way.session,
+        way.hello["rest"],
+        clock=clock,
+        limits=Tier.STARTER.value,  # the least there is, until Kraken tells the account's own
+        key=KeyInUse(credentials, NonceKeeper(way.mark, clock)),
+        timeout_s=settings.kraken.request_timeout_s,
+        counters=counters,
+    )
+    warnings = examine(await reached(ask_passport, rest), clock)
+    gate = gate_of(settings, await reached(load_listings, rest))
+    url = way.hello["ws_public"]
+    feed = _feed(settings, way.connector, rest, url=url, gate=gate, clock=clock, counters=counters)
+    venue = KrakenVenue(
+        way.connector,
+        rest,
+        url=way.hello["ws_private"],
+        gate=gate,
+        clock=clock,
+        limits=Tier.STARTER.value,
+        figures=counters,
+    )
+    # A key that our own sandbox made is known by nobody else: whoever brought a key is told about it.
+    return Parts(gate, feed, venue, tuple(services), warnings=warnings if settings.sandbox.connect else ())
+
+
+def _credentials(hello: Mapping[str, str]) -> Credentials:
+    return Credentials.from_text(hello["rest"], hello["api_key"], hello["api_secret"])
 
 
 @asynccontextmanager

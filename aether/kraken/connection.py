@@ -21,7 +21,7 @@ from aether.domain.inputs import ClockMeasured
 from aether.domain.values import NANOS_PER_S
 from aether.kraken import requests
 from aether.kraken.messages import Answer
-from aether.kraken.socket import Socket, connect
+from aether.kraken.socket import connect
 from aether.ports import Clock, VenueCounters
 
 CLOSE_POLICY_VIOLATION = 1008
@@ -31,6 +31,33 @@ MAINTENANCE_RECONNECT_S = 5.0
 
 Send = Callable[[bytes], Awaitable[None]]
 """Writes one text frame. Raises ConnectionError where the link is gone."""
+
+
+class OpenSocket(Protocol):
+    """An open WebSocket as a link uses it (see `socket.Socket`)."""
+
+    close_code: int
+    messages: int
+
+    async def hear(self, hear: Callable[[bytes], None]) -> None:
+        """Hand on every message until the link ends. Raises what `hear` raised, or ConnectionError."""
+        ...
+
+    async def send(self, frame: bytes) -> None:
+        """Write one text message. Raises ConnectionError where the link is gone."""
+        ...
+
+    async def close(self) -> None:
+        """Say farewell and let go."""
+        ...
+
+
+class Dial(Protocol):
+    """Opens WebSockets."""
+
+    async def __call__(self, url: str, tls: ssl.SSLContext, timeout_s: float) -> OpenSocket:
+        """Open one within so many seconds. Raises OSError."""
+        ...
 
 
 class LinkLost(Exception):
@@ -128,6 +155,7 @@ class Connector:
     """Keeps a listener connected until cancelled. A lost link is expected trouble and raises nothing.
 
     `tls` verifies whom it speaks with; where it is left out, the system's authorities do, as for any other address.
+    `dial` opens the sockets: real ones, unless the whole wire is made.
     """
 
     def __init__(
@@ -139,7 +167,9 @@ class Connector:
         times: LinkTimes | None = None,
         counters: VenueCounters | None = None,
         tls: ssl.SSLContext | None = None,
+        dial: Dial = connect,
     ) -> None:
+        self._dial = dial
         self._tls = tls or ssl.create_default_context()
         self._clock = clock
         self._random = random
@@ -173,7 +203,7 @@ class Connector:
             return _End(f"{type(error).__name__}: {error}")
 
     async def _connect_and_hear(self, url: str, listener: Listener) -> _End:
-        socket = await connect(url, self._tls, self._times.connect_s)
+        socket = await self._dial(url, self._tls, self._times.connect_s)
         try:
             return await _Link(socket, listener, self._clock, self._times).live()
         finally:
@@ -194,7 +224,7 @@ class _End:
 class _Link:
     """One socket's life: three tasks, of which the first to end takes the others along."""
 
-    def __init__(self, socket: Socket, listener: Listener, clock: Clock, times: LinkTimes) -> None:
+    def __init__(self, socket: OpenSocket, listener: Listener, clock: Clock, times: LinkTimes) -> None:
         self._socket = socket
         self._listener = listener
         self._clock = clock

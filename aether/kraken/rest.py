@@ -8,9 +8,11 @@ Source: Kraken docs, Spot REST introduction and error messages.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Protocol
 from urllib.parse import urlencode
 
 import aiohttp
@@ -35,6 +37,45 @@ EDGE_REFUSED_S = 60  # after HTTP 403 or 429 from the edge
 # between two calls of the dearer kind, and other clients keep to it: so do we, after a first few.
 PUBLIC_BURST = 10
 _EDGE_REFUSALS = frozenset({403, 429})
+
+
+class Content(Protocol):
+    """Body of an answer, as aiohttp hands it out."""
+
+    def iter_chunked(self, n: int) -> AsyncIterator[bytes]:
+        """The body in parts of at most `n` bytes. Raises aiohttp.ClientError."""
+        ...
+
+
+class Response(Protocol):
+    """An answer's head is here, its body still comes."""
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+        ...
+
+    @property
+    def content(self) -> Content:
+        """The body."""
+        ...
+
+
+class HttpSession(Protocol):
+    """What carries the calls: an aiohttp.ClientSession, unless the whole wire is made."""
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        data: bytes | None,
+        headers: Mapping[str, str],
+        timeout: aiohttp.ClientTimeout,
+        allow_redirects: bool,
+    ) -> AbstractAsyncContextManager[Response]:
+        """Send a request and wait for its head. Raises aiohttp.ClientError, OSError."""
+        ...
 
 
 class _EnvelopeShape(msgspec.Struct):
@@ -88,7 +129,7 @@ class RestClient:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        session: HttpSession,
         base_url: str,
         *,
         clock: Clock,
@@ -286,7 +327,7 @@ async def _wait_for(counter: Counter, points: int, now_ns: int) -> None:
     await asyncio.sleep(wait_ns / NANOS_PER_S)
 
 
-async def _body(response: aiohttp.ClientResponse) -> bytes:
+async def _body(response: Response) -> bytes:
     """Whole body, after decompression, up to the cap."""
     chunks, length = [], 0
     async for chunk in response.content.iter_chunked(1 << 16):

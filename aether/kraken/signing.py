@@ -86,19 +86,46 @@ def form(fields: Mapping[str, object]) -> bytes:
     return (text if is_plain else urlencode(fields)).encode("ascii")
 
 
+class MarkKeeper(Protocol):
+    """Where the mark of a NonceKeeper is kept."""
+
+    def read(self) -> int:
+        """The mark; 0 where there is none yet. Raises BadConfiguration where it cannot be read."""
+        ...
+
+    def write(self, mark: int) -> None:
+        """Replace the mark, so that a power cut leaves the old one or the new one. Raises OSError."""
+        ...
+
+
+class MarkFile:
+    """A file with the mark as its text."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> int:
+        """See MarkKeeper."""
+        return _read_mark(self._path)
+
+    def write(self, mark: int) -> None:
+        """See MarkKeeper."""
+        _write_mark(self._path, mark)
+
+
 class NonceKeeper:
     """Strictly increasing nonces of one key, in nanoseconds of wall time, whatever the clock and the power do.
 
-    The file holds a mark that no nonce has passed yet. It is raised, and is on disk, before the first nonce beyond it
+    The keeper holds a mark that no nonce has passed yet. It is raised, and is on disk, before the first nonce beyond it
     is handed out; so a new process, which starts above the mark, repeats nothing. One process a key: Kraken remembers
     only the highest nonce, and two writers would refuse each other. Callers take one at a time.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        """Raises BadConfiguration where the file cannot be read as one whole number."""
-        self._path = path
+    def __init__(self, mark: MarkKeeper, clock: Clock) -> None:
+        """Raises BadConfiguration where the mark cannot be read as one whole number."""
+        self._mark = mark
         self._clock = clock
-        self._reserved = _read_mark(path)
+        self._reserved = mark.read()
         self._last = self._reserved
 
     async def take(self) -> int:
@@ -107,7 +134,7 @@ class NonceKeeper:
         self._last = nonce
         if nonce > self._reserved:
             mark = nonce + NONCE_RESERVE_NS
-            await asyncio.to_thread(_write_mark, self._path, mark)
+            await asyncio.to_thread(self._mark.write, mark)
             self._reserved = mark
         return nonce
 

@@ -33,7 +33,7 @@ from aether.kraken.connection import ConnectBudget, Connector
 from aether.kraken.feed import FeedSettings, KrakenFeed
 from aether.kraken.rate_limit import Tier
 from aether.kraken.rest import KeyInUse, RestClient
-from aether.kraken.signing import Credentials, NonceKeeper
+from aether.kraken.signing import Credentials, MarkFile, NonceKeeper
 from aether.kraken.venue import KrakenVenue
 from aether.ports import Journal, Tape
 from aether.runtime.clock import SystemClock
@@ -105,7 +105,9 @@ class _Ours:
         self.url = f"ws://127.0.0.1:{port}/v2"
         base_url = f"http://127.0.0.1:{port}"
         self.connector = Connector(clock=self.clock, random=Random(1), budget=ConnectBudget(self.clock))
-        key = KeyInUse(Credentials.from_text(base_url, "key", SECRET), NonceKeeper(folder / "nonce", self.clock))
+        key = KeyInUse(
+            Credentials.from_text(base_url, "key", SECRET), NonceKeeper(MarkFile(folder / "nonce"), self.clock)
+        )
         self.rest = RestClient(session, base_url, clock=self.clock, limits=FAR_LIMITS, key=key)
         self.feed = KrakenFeed(
             self.connector,

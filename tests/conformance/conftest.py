@@ -25,15 +25,16 @@ from aether.kraken.feed import KrakenFeed
 from aether.kraken.listings import load_listings, read_listings
 from aether.kraken.rate_limit import Tier
 from aether.kraken.rest import KeyInUse, RestClient
-from aether.kraken.signing import Credentials, NonceKeeper
+from aether.kraken.signing import Credentials, MarkFile, NonceKeeper
 from aether.kraken.venue import KrakenVenue
 from aether.ports import Clock, MarketFeed, OrderVenue
 from aether.runtime.clock import SystemClock
 from aether.sim.crowd import Crowd
 from aether.sim.exchange import Exchange
 from aether.sim.feed import SimFeed
+from aether.sim.opening import ACCOUNT, SandboxConfig
 from aether.sim.recorded import asset_pairs_json, pair_rules, recorded_hours
-from aether.sim.server import ACCOUNT, Sandbox, SandboxConfig
+from aether.sim.server import Sandbox
 from aether.sim.venue import SimVenue
 from aether.sim.virtual_time import VirtualClock, VirtualTimeLoop
 from aether.sim.world import SimWorld
@@ -181,7 +182,7 @@ class KrakenTheatre:
     async def _stage(self, sandbox: Sandbox, session: aiohttp.ClientSession, clock: Clock) -> Stage:
         hello, limits = sandbox.hello(), Tier.PRO.value
         credentials = Credentials.from_text(hello["rest"], hello["api_key"], hello["api_secret"])
-        key = KeyInUse(credentials, NonceKeeper(self._directory / "nonce", clock))
+        key = KeyInUse(credentials, NonceKeeper(MarkFile(self._directory / "nonce"), clock))
         rest = RestClient(session, hello["rest"], clock=clock, limits=limits, key=key, timeout_s=3)
         gate = SpotGate(await load_listings(rest), POLICY)
         connector = Connector(clock=clock, random=Random(1), budget=ConnectBudget(clock))

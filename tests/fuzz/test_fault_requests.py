@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from aether.sim.fault_port import NotUnderstood, read_fault
 from aether.sim.faults import KINDS
-from aether.sim.server import Sandbox, SandboxConfig
+from aether.sim.opening import SandboxConfig
+from aether.sim.server import Sandbox
 from aether.sim.wire import MalformedText, decode
 from tests.fuzz.sandbox import HandClock
 from tests.fuzz.wounds import Document, wounded

@@ -27,7 +27,8 @@ import pytest_asyncio
 from aiohttp.http_exceptions import HttpProcessingError
 
 from aether.runtime.clock import SystemClock
-from aether.sim.server import BODY_BYTES_MAX, Sandbox, SandboxConfig
+from aether.sim.opening import SandboxConfig
+from aether.sim.server import BODY_BYTES_MAX, Sandbox
 from tests.fuzz import requests
 from tests.fuzz.sandbox import PATIENCE, PATIENCE_NS, HandClock, private_request, public_request
 from tests.fuzz.wounds import wounded

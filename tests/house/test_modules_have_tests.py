@@ -40,6 +40,7 @@ PARTS_HELD_BY: dict[str, tuple[str, ...]] = {
         *("sim/assets.py", "sim/field_text.py", "sim/order_form.py", "sim/order_text.py"),
         *("sim/rest_private.py", "sim/rest_records.py", "sim/rest_trading.py", "sim/view_lag.py"),
     ),
+    "unit/test_sandbox_server.py": ("sim/front.py",),
     "unit/test_sandbox_sockets.py": (
         *(
             "sim/account_frames.py",

@@ -15,7 +15,8 @@ import pytest
 from aether.domain.errors import BadConfiguration
 from aether.domain.values import UtcNanos
 from aether.sim.certificate import secure
-from aether.sim.server import Sandbox, SandboxConfig
+from aether.sim.opening import SandboxConfig
+from aether.sim.server import Sandbox
 
 
 class RealClock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aether.domain.values import NANOS_PER_S
-from aether.sim.connections import MESSAGES_MAX, MESSAGES_PER_S, Throttle
+from aether.sim.lines import MESSAGES_MAX, MESSAGES_PER_S, Throttle
 
 
 def test_a_socket_that_says_too_much_is_told_so_and_heard_again_later() -> None:

@@ -18,7 +18,8 @@ import pytest
 
 from aether.domain.values import NANOS_PER_S, UtcNanos
 from aether.sim.faults import KINDS
-from aether.sim.server import Sandbox, SandboxConfig
+from aether.sim.opening import SandboxConfig
+from aether.sim.server import Sandbox
 
 D = Decimal
 

@@ -24,7 +24,8 @@ from aether.domain.errors import BadConfiguration
 from aether.domain.values import NANOS_PER_S, UtcNanos
 from aether.sim import connections, server
 from aether.sim.connections import Outbox
-from aether.sim.server import Sandbox, SandboxConfig
+from aether.sim.opening import SandboxConfig
+from aether.sim.server import Sandbox
 
 D = Decimal
 
@@ -228,7 +229,7 @@ async def test_candles_and_the_spread_are_served_at_once() -> None:
 async def test_the_candles_go_on_with_the_public_trades() -> None:
     clock = HandClock()
     sandbox = await Sandbox.start(SandboxConfig(BALANCES, seed=3, speed=60), clock)
-    desk = sandbox._desk
+    desk = sandbox._front.desk
     before = list(desk.board.candles(PAIR, 1, clock.now_ns))[-1]
     seen = len(sandbox.exchange.public_trades(PAIR))
     clock.now_ns += 55 * NANOS_PER_S

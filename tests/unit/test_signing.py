@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from aether.domain.errors import BadConfiguration
 from aether.domain.values import NANOS_PER_S, UtcNanos
-from aether.kraken.signing import NONCE_RESERVE_NS, Credentials, NonceKeeper, form
+from aether.kraken.signing import NONCE_RESERVE_NS, Credentials, MarkFile, NonceKeeper, form
 
 VECTORS = json.loads((Path(__file__).parents[1] / "wire" / "captures" / "signing-vectors.json").read_text("utf-8"))
 NOW = 1_790_000_000 * NANOS_PER_S
@@ -73,7 +73,7 @@ def test_a_secret_that_kraken_never_issued_is_named(key: str, secret: str) -> No
 
 async def test_f01_nonces_rise_even_while_the_clock_stands_still_or_steps_back(tmp_path: Path) -> None:
     clock = SetClock()
-    keeper = NonceKeeper(tmp_path / "nonce", clock)
+    keeper = NonceKeeper(MarkFile(tmp_path / "nonce"), clock)
     taken = [await keeper.take() for _ in range(3)]
     clock.now_ns -= 3600 * NANOS_PER_S
 
@@ -86,18 +86,18 @@ async def test_f01_nonces_rise_even_while_the_clock_stands_still_or_steps_back(t
 @pytest.mark.parametrize("step_s", [-3600, 0, 1, 3600])
 async def test_a_new_process_repeats_nothing_wherever_the_clock_went(tmp_path: Path, step_s: int) -> None:
     clock = SetClock()
-    first = NonceKeeper(tmp_path / "nonce", clock)
+    first = NonceKeeper(MarkFile(tmp_path / "nonce"), clock)
     last = 0
     for _ in range(200):
         last = await first.take()
         clock.now_ns += NANOS_PER_S  # more than three reserves go by
     clock.now_ns += step_s * NANOS_PER_S
 
-    assert await NonceKeeper(tmp_path / "nonce", clock).take() > last
+    assert await NonceKeeper(MarkFile(tmp_path / "nonce"), clock).take() > last
 
 
 async def test_the_mark_is_on_disk_before_a_nonce_beyond_it_is_handed_out(tmp_path: Path) -> None:
-    keeper = NonceKeeper(tmp_path / "nonce", SetClock())
+    keeper = NonceKeeper(MarkFile(tmp_path / "nonce"), SetClock())
 
     nonce = await keeper.take()
 
@@ -106,14 +106,14 @@ async def test_the_mark_is_on_disk_before_a_nonce_beyond_it_is_handed_out(tmp_pa
 
 
 async def test_a_mark_that_cannot_be_written_hands_out_nothing(tmp_path: Path) -> None:
-    keeper = NonceKeeper(tmp_path / "missing" / "nonce", SetClock())
+    keeper = NonceKeeper(MarkFile(tmp_path / "missing" / "nonce"), SetClock())
 
     with pytest.raises(OSError, match="missing"):
         await keeper.take()
 
 
 async def test_a_jump_goes_ahead_of_what_another_program_may_have_used(tmp_path: Path) -> None:
-    keeper = NonceKeeper(tmp_path / "nonce", SetClock())
+    keeper = NonceKeeper(MarkFile(tmp_path / "nonce"), SetClock())
     before = await keeper.take()
     keeper.jump(5)
 
@@ -125,14 +125,14 @@ def test_a_file_that_holds_no_nonce_stops_the_start(tmp_path: Path, text: str) -
     (tmp_path / "nonce").write_text(text, "utf-8")
 
     with pytest.raises(BadConfiguration):
-        NonceKeeper(tmp_path / "nonce", SetClock())
+        NonceKeeper(MarkFile(tmp_path / "nonce"), SetClock())
 
 
 TAKE_FOR_EVER = """
 import asyncio, sys, time
 from pathlib import Path
 from urllib.parse import urlencode
-from aether.kraken.signing import NonceKeeper
+from aether.kraken.signing import MarkFile, NonceKeeper
 class LeapingClock:
     # A minute goes by with every look, so that nearly every nonce needs a new mark on disk.
     now_ns = int(sys.argv[2])
@@ -140,7 +140,7 @@ class LeapingClock:
         self.now_ns += 60_000_000_000
         return self.now_ns
 async def take():
-    keeper = NonceKeeper(Path(sys.argv[1]), LeapingClock())
+    keeper = NonceKeeper(MarkFile(Path(sys.argv[1])), LeapingClock())
     while True:
         print(await keeper.take(), flush=True)
 asyncio.run(take())
@@ -160,7 +160,7 @@ def test_c01_a_process_killed_at_any_moment_has_used_no_nonce_that_the_next_one_
         used += [int(line) for line in taker.stdout.read().splitlines(keepends=True) if line.endswith(b"\n")]
 
     # The clock of the next process may stand anywhere, also far behind.
-    assert asyncio.run(NonceKeeper(tmp_path / "nonce", SetClock(NOW)).take()) > max(used)
+    assert asyncio.run(NonceKeeper(MarkFile(tmp_path / "nonce"), SetClock(NOW)).take()) > max(used)
 
 
 @given(steps_s=st.lists(st.one_of(st.none(), st.just("jump"), st.integers(-7200, 7200)), max_size=40))
@@ -169,11 +169,11 @@ async def test_c01_nonces_rise_whatever_restarts_jumps_and_clock_steps_come_betw
 ) -> None:
     path = tmp_path_factory.mktemp("nonces") / "nonce"
     clock = SetClock()
-    keeper = NonceKeeper(path, clock)
+    keeper = NonceKeeper(MarkFile(path), clock)
     taken = [await keeper.take()]
     for step in steps_s:
         if step is None:
-            keeper = NonceKeeper(path, clock)
+            keeper = NonceKeeper(MarkFile(path), clock)
         elif isinstance(step, int):
             clock.now_ns += step * NANOS_PER_S
         else:

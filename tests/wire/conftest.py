@@ -28,7 +28,7 @@ from aether.kraken.connection import ConnectBudget, Connector, LinkTimes
 from aether.kraken.listings import read_listings
 from aether.kraken.rate_limit import Tier
 from aether.kraken.rest import KeyInUse, RestClient
-from aether.kraken.signing import Credentials, NonceKeeper
+from aether.kraken.signing import Credentials, MarkFile, NonceKeeper
 from tests.fuzz import corpus
 
 CAPTURES = Path(__file__).parent / "captures"
@@ -201,7 +201,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 @pytest.fixture
 def rest(toy: ToyKraken, session: aiohttp.ClientSession, clock: ManualClock, tmp_path: Path) -> RestClient:
     credentials = Credentials.from_text(toy.base_url, "the-key", "c2VjcmV0")
-    key = KeyInUse(credentials, NonceKeeper(tmp_path / "nonce", clock))
+    key = KeyInUse(credentials, NonceKeeper(MarkFile(tmp_path / "nonce"), clock))
     return RestClient(session, toy.base_url, clock=clock, limits=Tier.PRO.value, key=key, timeout_s=1.0)
 
 

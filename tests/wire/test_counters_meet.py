@@ -22,12 +22,13 @@ from aether.kraken.connection import ConnectBudget, Connector
 from aether.kraken.listings import load_listings
 from aether.kraken.rate_limit import Tier
 from aether.kraken.rest import KeyInUse, RestClient
-from aether.kraken.signing import Credentials, NonceKeeper
+from aether.kraken.signing import Credentials, MarkFile, NonceKeeper
 from aether.kraken.venue import KrakenVenue
 from aether.runtime.clock import SystemClock
 from aether.sim.desk import Manners
+from aether.sim.opening import ACCOUNT, SandboxConfig
 from aether.sim.rate_counters import TIERS, TierName
-from aether.sim.server import ACCOUNT, Sandbox, SandboxConfig
+from aether.sim.server import Sandbox
 
 BTC = recall("BTC/USD")
 CLOCK = SystemClock()
@@ -51,7 +52,7 @@ class Line:
     def difference_milli(self) -> int:
         """Our count above the sandbox's, at one moment."""
         ours = self.venue._counters.count_milli(BTC, CLOCK.monotonic_ns())
-        theirs = self.sandbox._desk.trading_counters.points(ACCOUNT, BTC, CLOCK.wall_ns())
+        theirs = self.sandbox._front.desk.trading_counters.points(ACCOUNT, BTC, CLOCK.wall_ns())
         return ours - int(theirs * 1000)
 
 
@@ -63,7 +64,7 @@ async def connected(stack: AsyncExitStack, tier: TierName, directory: Path) -> L
     session = await stack.enter_async_context(aiohttp.ClientSession())
     hello = sandbox.hello()
     credentials = Credentials.from_text(hello["rest"], hello["api_key"], hello["api_secret"])
-    key = KeyInUse(credentials, NonceKeeper(directory / "nonce", CLOCK))
+    key = KeyInUse(credentials, NonceKeeper(MarkFile(directory / "nonce"), CLOCK))
     rest = RestClient(session, hello["rest"], clock=CLOCK, limits=Tier.STARTER.value, key=key)
     gate = SpotGate(await load_listings(rest), GatePolicy(frozenset(), frozenset({"BTC/USD"})))
     connector = Connector(clock=CLOCK, random=Random(1), budget=ConnectBudget(CLOCK))

@@ -17,7 +17,7 @@ from aether.domain.values import NANOS_PER_S, UtcNanos
 from aether.kraken.endpoints import Endpoint
 from aether.kraken.rate_limit import MARGIN, Tier, TierLimits
 from aether.kraken.rest import BODY_BYTES_MAX, PUBLIC_BURST, KeyInUse, RestClient
-from aether.kraken.signing import Credentials, NonceKeeper
+from aether.kraken.signing import Credentials, MarkFile, NonceKeeper
 from aether.kraken.strict_json import check
 
 CAPTURES = Path(__file__).parent / "captures"
@@ -175,7 +175,9 @@ def a_client(
     counters: Any = None,
     limits: TierLimits = Tier.PRO.value,
 ) -> RestClient:
-    key = KeyInUse(Credentials.from_text(base_url, "the-key", "c2VjcmV0"), NonceKeeper(tmp_path / "other", clock))
+    key = KeyInUse(
+        Credentials.from_text(base_url, "the-key", "c2VjcmV0"), NonceKeeper(MarkFile(tmp_path / "other"), clock)
+    )
     return RestClient(session, base_url, clock=clock, limits=limits, key=key, timeout_s=timeout_s, counters=counters)
 
 
@@ -406,7 +408,8 @@ async def test_a_key_for_one_address_signs_for_no_other(
     toy: Any, session: aiohttp.ClientSession, clock: Any, tmp_path: Path
 ) -> None:
     key = KeyInUse(
-        Credentials.from_text("https://api.kraken.com", "the-key", "c2VjcmV0"), NonceKeeper(tmp_path / "n", clock)
+        Credentials.from_text("https://api.kraken.com", "the-key", "c2VjcmV0"),
+        NonceKeeper(MarkFile(tmp_path / "n"), clock),
     )
     with pytest.raises(InvariantBroken):
         RestClient(session, toy.base_url, clock=clock, limits=Tier.PRO.value, key=key)

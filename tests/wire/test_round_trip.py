@@ -28,12 +28,13 @@ from aether.kraken.endpoints import Endpoint
 from aether.kraken.listings import load_listings
 from aether.kraken.rate_limit import TierLimits
 from aether.kraken.rest import KeyInUse, RestClient
-from aether.kraken.signing import Credentials, NonceKeeper
+from aether.kraken.signing import Credentials, MarkFile, NonceKeeper
 from aether.kraken.venue import KrakenVenue
 from aether.runtime.clock import SystemClock
 from aether.sim.desk import Manners
+from aether.sim.opening import ACCOUNT, SandboxConfig
 from aether.sim.rate_counters import TIERS
-from aether.sim.server import ACCOUNT, Sandbox, SandboxConfig
+from aether.sim.server import Sandbox
 
 MANY = 10**6  # limits are the subject of other tests
 WIDE = replace(TIERS["pro"], rest_max=MANY, trading_max=MANY)
@@ -90,7 +91,7 @@ async def connected(runner: asyncio.Runner, stack: AsyncExitStack, directory: Pa
     session = await stack.enter_async_context(aiohttp.ClientSession())
     hello, limits = sandbox.hello(), TierLimits(MANY, MANY, MANY, MANY, MANY)
     credentials = Credentials.from_text(hello["rest"], hello["api_key"], hello["api_secret"])
-    key = KeyInUse(credentials, NonceKeeper(directory / "nonce", clock))
+    key = KeyInUse(credentials, NonceKeeper(MarkFile(directory / "nonce"), clock))
     rest = RestClient(session, hello["rest"], clock=clock, limits=limits, key=key)
     gate = SpotGate(await load_listings(rest), GatePolicy(frozenset(), frozenset({"BTC/USD"})))
     # The loop stands still between two examples, which is no silence of the link.
