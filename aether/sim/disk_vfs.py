@@ -1,0 +1,374 @@
+"""Lets the stock sqlite3 module keep its files on a made volume: a VFS, registered in the very library it runs on.
+
+SQLite reaches files through a table of functions that a program may bring itself (SQLite docs, "The OS backend (VFS)
+to SQLite"). Python's module offers no way in, but the library it links does, and what ctypes registers there is known
+to `sqlite3.connect("file:...?vfs=...")`. Where Python carries an SQLite that hides its functions there is no such way.
+
+The functions below do what those of SQLite's own `os_unix.c` do, call by call, above the volume: which file is synced
+with its directory, what counts as being there, and which failure is which result code.
+"""
+
+from __future__ import annotations
+
+import _sqlite3
+import ctypes
+import errno
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from ctypes import CFUNCTYPE, POINTER, c_char_p, c_double, c_int, c_int64, c_long, c_void_p
+from functools import cache, wraps
+from itertools import count
+from typing import Any, ClassVar, Protocol
+from weakref import WeakValueDictionary
+
+from aether.domain.errors import AetherError
+
+VFS_NAME = "aether-disk"
+
+# Result codes, open flags and lock levels (sqlite3.h).
+_OK, _BUSY, _FULL, _CANTOPEN, _NOTFOUND = 0, 5, 13, 14, 12
+_IOERR_READ, _IOERR_SHORT_READ, _IOERR_WRITE, _IOERR_FSYNC, _IOERR_DIR_FSYNC = 266, 522, 778, 1034, 1290
+_IOERR_TRUNCATE, _IOERR_FSTAT, _IOERR_DELETE, _IOERR_DELETE_NOENT = 1546, 1802, 2570, 5898
+_OPEN_CREATE = 0x4
+_NEW_NAME_IS_SYNCED = 0x800 | 0x4000 | 0x80000  # main journal, super-journal, WAL: as in os_unix.c, unixOpen
+_POWERSAFE_OVERWRITE = 0x1000
+_SECTOR_BYTES = 4096  # what os_unix.c tells; a made disk tears smaller ones
+_PATH_BYTES = 512
+
+
+class DiskUnavailable(AetherError):
+    """This Python's SQLite takes no VFS from outside: it is linked statically and hides its functions."""
+
+
+class VolumeFile(Protocol):
+    """One open file. Everything raises OSError: EIO, or ENOSPC for a volume without room."""
+
+    def read(self, size: int, offset: int) -> bytes:
+        """Up to `size` bytes; fewer at the end."""
+        ...
+
+    def write(self, data: bytes, offset: int) -> None:
+        """Put bytes; a gap before them is zeros."""
+        ...
+
+    def truncate(self, size: int) -> None:
+        """Cut to this size."""
+        ...
+
+    def sync(self) -> None:
+        """On the medium when this returns."""
+        ...
+
+    def size(self) -> int:
+        """Bytes."""
+        ...
+
+    def lock(self, level: int) -> bool:
+        """Take SQLite's lock of this level; False where another holds one against it."""
+        ...
+
+    def unlock(self, level: int) -> None:
+        """Fall back to this level."""
+        ...
+
+    def is_reserved(self) -> bool:
+        """Does anyone mean to write?"""
+        ...
+
+    def close(self) -> None:
+        """Give up locks. Never raises."""
+        ...
+
+
+class Volume(Protocol):
+    """A flat directory of files."""
+
+    def open_file(self, name: str, *, create: bool) -> tuple[VolumeFile, bool]:
+        """The file, and whether it is new. Raises OSError."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Unlink. Raises FileNotFoundError, OSError."""
+        ...
+
+    def sync_directory(self) -> None:
+        """Names are on the medium when this returns. Raises OSError."""
+        ...
+
+    def size_of(self, name: str) -> int | None:
+        """Bytes of a file; None where there is none."""
+        ...
+
+
+def attach(volume: Volume) -> int:
+    """Let SQLite see this volume, for as long as somebody holds it; its number. Raises DiskUnavailable."""
+    return _vfs().attach(volume)
+
+
+def uri_of(number: int, name: str) -> str:
+    """What `sqlite3.connect(..., uri=True)` calls a file on an attached volume."""
+    return f"file:/{number}/{name}?vfs={VFS_NAME}"
+
+
+# --- SQLite's structures (sqlite3.h) ----------------------------------------------------------------------------
+
+
+class _Methods(ctypes.Structure):
+    """sqlite3_io_methods, version 1: without shared memory, so that WAL wants `locking_mode=EXCLUSIVE`."""
+
+
+class _File(ctypes.Structure):
+    """sqlite3_file, with the number of our file behind it."""
+
+    _fields_: ClassVar = [("methods", POINTER(_Methods)), ("number", c_long)]
+
+
+class _Vfs(ctypes.Structure):
+    """sqlite3_vfs, version 2."""
+
+
+_FileP, _VfsP = POINTER(_File), POINTER(_Vfs)
+
+_FILE_FUNCTIONS: dict[str, Any] = {
+    "close": CFUNCTYPE(c_int, _FileP),
+    "read": CFUNCTYPE(c_int, _FileP, c_void_p, c_int, c_int64),
+    "write": CFUNCTYPE(c_int, _FileP, c_void_p, c_int, c_int64),
+    "truncate": CFUNCTYPE(c_int, _FileP, c_int64),
+    "sync": CFUNCTYPE(c_int, _FileP, c_int),
+    "size": CFUNCTYPE(c_int, _FileP, POINTER(c_int64)),
+    "lock": CFUNCTYPE(c_int, _FileP, c_int),
+    "unlock": CFUNCTYPE(c_int, _FileP, c_int),
+    "is_reserved": CFUNCTYPE(c_int, _FileP, POINTER(c_int)),
+    "control": CFUNCTYPE(c_int, _FileP, c_int, c_void_p),
+    "sector_bytes": CFUNCTYPE(c_int, _FileP),
+    "characteristics": CFUNCTYPE(c_int, _FileP),
+}
+_VFS_FUNCTIONS: dict[str, Any] = {
+    "open": CFUNCTYPE(c_int, _VfsP, c_char_p, _FileP, c_int, POINTER(c_int)),
+    "delete": CFUNCTYPE(c_int, _VfsP, c_char_p, c_int),
+    "access": CFUNCTYPE(c_int, _VfsP, c_char_p, c_int, POINTER(c_int)),
+    "full_path": CFUNCTYPE(c_int, _VfsP, c_char_p, c_int, c_void_p),
+    "dl_open": c_void_p,
+    "dl_error": c_void_p,
+    "dl_sym": c_void_p,
+    "dl_close": c_void_p,
+    "randomness": CFUNCTYPE(c_int, _VfsP, c_int, c_void_p),
+    "sleep": CFUNCTYPE(c_int, _VfsP, c_int),
+    "time": CFUNCTYPE(c_int, _VfsP, POINTER(c_double)),
+    "last_error": CFUNCTYPE(c_int, _VfsP, c_int, c_void_p),
+    "time_ms": CFUNCTYPE(c_int, _VfsP, POINTER(c_int64)),
+}
+_Methods._fields_ = [("version", c_int), *_FILE_FUNCTIONS.items()]
+_Vfs._fields_ = [
+    ("version", c_int),
+    ("file_bytes", c_int),
+    ("path_bytes", c_int),
+    ("next", c_void_p),
+    ("name", c_char_p),
+    ("data", c_void_p),
+    *_VFS_FUNCTIONS.items(),
+]
+
+
+# --- the table ----------------------------------------------------------------------------------------------------
+
+
+def _coded(failure: int) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Turn OSError into SQLite's code: FULL for a volume without room, else `failure`."""
+
+    def coded(function: Callable[..., int]) -> Callable[..., int]:
+        @wraps(function)
+        def call(*arguments: Any) -> int:
+            try:
+                return function(*arguments)
+            except OSError as error:
+                return _FULL if error.errno == errno.ENOSPC else failure
+
+        return call
+
+    return coded
+
+
+class _Table:
+    """The functions that SQLite calls, and the volumes and open files that they act on. There is one for a process."""
+
+    def __init__(self) -> None:
+        self._volumes: WeakValueDictionary[int, Volume] = WeakValueDictionary()
+        self._files: dict[int, VolumeFile] = {}
+        self._names_to_sync: dict[int, Volume] = {}  # of files whose next sync is their directory's, too
+        self._numbers = count(1)
+        file_functions = {name: kind(getattr(self, f"_{name}")) for name, kind in _FILE_FUNCTIONS.items()}
+        self._methods = _Methods(version=1, **file_functions)
+        vfs_functions = {
+            name: kind(getattr(self, f"_{name}")) for name, kind in _VFS_FUNCTIONS.items() if kind is not c_void_p
+        }
+        self._vfs = _Vfs(
+            version=2,
+            file_bytes=ctypes.sizeof(_File),
+            path_bytes=_PATH_BYTES,
+            name=VFS_NAME.encode(),
+            **vfs_functions,
+        )
+        self._register()
+
+    def _register(self) -> None:
+        # The symbols of what _sqlite3 itself links: found through it, they are the right library's whatever its name.
+        try:
+            register = ctypes.CDLL(getattr(_sqlite3, "__file__", None)).sqlite3_vfs_register
+        except (OSError, AttributeError) as error:
+            raise DiskUnavailable(f"this Python's SQLite hides its functions ({error})") from error
+        register(ctypes.byref(self._vfs), 0)
+        try:
+            with closing(sqlite3.connect(f"file:/0/probe?vfs={VFS_NAME}", uri=True)):
+                pass
+        except sqlite3.OperationalError as error:
+            if "no such vfs" in str(error):
+                raise DiskUnavailable("this Python runs another SQLite than the one it links") from error
+
+    def attach(self, volume: Volume) -> int:
+        number = next(self._numbers)
+        self._volumes[number] = volume
+        return number
+
+    def _find(self, path: bytes) -> tuple[Volume, str]:
+        number, _, name = path.decode().lstrip("/").partition("/")
+        volume = self._volumes.get(int(number))
+        if volume is None:
+            raise FileNotFoundError(errno.ENOENT, f"no volume {number}")
+        return volume, name
+
+    # What SQLite calls with a file.
+
+    def _close(self, file: Any) -> int:
+        number = file.contents.number
+        self._names_to_sync.pop(number, None)
+        self._files.pop(number).close()
+        return _OK
+
+    @_coded(_IOERR_READ)
+    def _read(self, file: Any, buffer: int, size: int, offset: int) -> int:
+        data = self._files[file.contents.number].read(size, offset)
+        ctypes.memmove(buffer, data, len(data))
+        if len(data) == size:
+            return _OK
+        ctypes.memset(buffer + len(data), 0, size - len(data))
+        return _IOERR_SHORT_READ
+
+    @_coded(_IOERR_WRITE)
+    def _write(self, file: Any, buffer: int, size: int, offset: int) -> int:
+        self._files[file.contents.number].write(ctypes.string_at(buffer, size), offset)
+        return _OK
+
+    @_coded(_IOERR_TRUNCATE)
+    def _truncate(self, file: Any, size: int) -> int:
+        self._files[file.contents.number].truncate(size)
+        return _OK
+
+    @_coded(_IOERR_FSYNC)
+    def _sync(self, file: Any, _: int) -> int:
+        self._files[file.contents.number].sync()
+        volume = self._names_to_sync.pop(file.contents.number, None)
+        if volume is not None:
+            _sync_if_possible(volume)
+        return _OK
+
+    @_coded(_IOERR_FSTAT)
+    def _size(self, file: Any, out: Any) -> int:
+        out[0] = self._files[file.contents.number].size()
+        return _OK
+
+    def _lock(self, file: Any, level: int) -> int:
+        return _OK if self._files[file.contents.number].lock(level) else _BUSY
+
+    def _unlock(self, file: Any, level: int) -> int:
+        self._files[file.contents.number].unlock(level)
+        return _OK
+
+    def _is_reserved(self, file: Any, out: Any) -> int:
+        out[0] = int(self._files[file.contents.number].is_reserved())
+        return _OK
+
+    def _control(self, *_: Any) -> int:
+        return _NOTFOUND
+
+    def _sector_bytes(self, _: Any) -> int:
+        return _SECTOR_BYTES
+
+    def _characteristics(self, _: Any) -> int:
+        return _POWERSAFE_OVERWRITE  # a write harms no byte beside it: SQLite's own belief about disks
+
+    # What SQLite calls with a name.
+
+    def _open(self, _: Any, path: bytes | None, file: Any, flags: int, flags_out: Any) -> int:
+        file.contents.methods = POINTER(_Methods)()  # where opening fails SQLite must not close
+        try:
+            # Without a name it is to be a temporary file, which no statement of a journal needs.
+            volume, name = self._find(path or b"/0/")
+            opened, is_new = volume.open_file(name, create=bool(flags & _OPEN_CREATE))
+        except OSError:
+            return _CANTOPEN
+        number = next(self._numbers)
+        self._files[number] = opened
+        if is_new and flags & _NEW_NAME_IS_SYNCED:
+            self._names_to_sync[number] = volume
+        file.contents.methods, file.contents.number = ctypes.pointer(self._methods), number
+        if flags_out:
+            flags_out[0] = flags
+        return _OK
+
+    @_coded(_IOERR_DELETE)
+    def _delete(self, _: Any, path: bytes, with_directory: int) -> int:
+        volume, name = self._find(path)
+        try:
+            volume.delete(name)
+        except FileNotFoundError:
+            return _IOERR_DELETE_NOENT
+        if with_directory:
+            try:
+                volume.sync_directory()
+            except OSError:
+                return _IOERR_DIR_FSYNC
+        return _OK
+
+    def _access(self, _: Any, path: bytes, __: int, out: Any) -> int:
+        try:
+            volume, name = self._find(path)
+            out[0] = int(bool(volume.size_of(name)))  # an empty file is none: as in os_unix.c, unixAccess
+        except OSError:
+            out[0] = 0
+        return _OK
+
+    def _full_path(self, _: Any, path: bytes, __: int, out: int) -> int:
+        ctypes.memmove(out, path + b"\0", len(path) + 1)
+        return _OK
+
+    def _randomness(self, _: Any, size: int, out: int) -> int:
+        ctypes.memset(out, 0, size)  # SQLite asks its default VFS, not this one
+        return size
+
+    def _sleep(self, _: Any, micros: int) -> int:
+        return micros
+
+    def _time(self, _: Any, out: Any) -> int:
+        out[0] = 2440587.5  # 1970 in Julian days: the journal asks SQLite for no time
+        return _OK
+
+    def _time_ms(self, _: Any, out: Any) -> int:
+        out[0] = 210_866_760_000_000
+        return _OK
+
+    def _last_error(self, *_: Any) -> int:
+        return _OK
+
+
+def _sync_if_possible(volume: Volume) -> None:
+    try:
+        volume.sync_directory()
+    except OSError:
+        return  # os_unix.c, unixSync, goes on, too
+
+
+@cache
+def _vfs() -> _Table:
+    return _Table()
