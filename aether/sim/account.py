@@ -9,7 +9,16 @@ from decimal import Decimal
 
 from aether.domain.values import MONEY
 from aether.sim.fees import VOLUME_WINDOW_NS
-from aether.sim.records import LIMIT_KINDS, AmendRecord, LedgerEntry, Order, OrderStatus, TakerKind, Trade
+from aether.sim.records import (
+    LIMIT_KINDS,
+    AmendRecord,
+    ExchangeRefusal,
+    LedgerEntry,
+    Order,
+    OrderStatus,
+    TakerKind,
+    Trade,
+)
 
 _ZERO = Decimal(0)
 
@@ -134,6 +143,12 @@ class Account:
         assert entry.balance == expected >= 0, f"{self.name}: {entry} after {self.total(entry.asset)}"
         self.totals[entry.asset] = entry.balance
         self.ledger.append(entry)
+
+    def shift(self, asset: str, amount: Decimal) -> None:
+        """Change a balance behind the ledger's back. Raises ExchangeRefusal where less is free than would go."""
+        if MONEY.add(self.free(asset), amount) < 0:
+            raise ExchangeRefusal("EFunding:Insufficient funds")
+        self.totals[asset] = MONEY.add(self.total(asset), amount)
 
     def set_hold(self, working: WorkingOrder, amount: Decimal) -> None:
         """Hold so much for an order instead of what was held."""

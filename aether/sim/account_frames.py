@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import reduce
 
-from aether.domain.values import ZERO
+from aether.domain.values import MONEY, ZERO
 from aether.sim.assets import money_decimals
 from aether.sim.exchange import LedgerEntry, Order, OrderEvent, PairRules, Trade
 from aether.sim.rest_records import average_price
@@ -91,32 +92,51 @@ def trade_row(trade: Trade, status: str, userref: int | None, rules: PairRules) 
 
 
 def balance_rows(balances: Mapping[str, tuple[Decimal, Decimal]]) -> list[Data]:
-    """The balances snapshot: totals, which open orders do not lessen."""
-    rows: list[Data] = []
+    """The balances snapshot: totals over all wallets, which open orders do not lessen."""
+    coins: dict[str, list[tuple[str, Decimal]]] = {}
     for asset, (total, _) in balances.items():
-        amount = number(total, money_decimals(asset, total))
-        wallets = [{"type": "spot", "id": "main", "balance": amount}]
-        rows.append({"asset": asset, "asset_class": "currency", "balance": amount, "wallets": wallets})
-    return rows
+        coins.setdefault(asset.partition(".")[0], []).append((asset, total))
+    return [_balance_row(coin, parts) for coin, parts in coins.items()]
+
+
+def _balance_row(coin: str, parts: Sequence[tuple[str, Decimal]]) -> Data:
+    decimals = max(money_decimals(asset, total) for asset, total in parts)
+    total = reduce(MONEY.add, (amount for _, amount in parts), ZERO)
+    wallets = [
+        {"type": kind, "id": name, "balance": number(amount, decimals)}
+        for (kind, name), amount in ((_wallet(asset), amount) for asset, amount in parts)
+    ]
+    return {"asset": coin, "asset_class": "currency", "balance": number(total, decimals), "wallets": wallets}
+
+
+def _wallet(asset: str) -> tuple[str, str]:
+    """Type and id of the wallet that REST tells by a suffix (Kraken docs, WebSocket v2 balances)."""
+    suffix = asset.partition(".")[2]
+    return ("earn", _EARN_WALLETS.get(suffix, "locked")) if suffix else ("spot", "main")
+
+
+_EARN_WALLETS: Mapping[str, str] = {"F": "flexible", "M": "flex", "B": "bonded", "S": "bonded"}
 
 
 def ledger_row(entry: LedgerEntry) -> Data:
     """One change of one balance: it moved by amount - fee."""
     decimals = max(money_decimals(entry.asset, value) for value in (entry.amount, entry.fee, entry.balance))
-    return {
+    wallet_type, wallet_id = _wallet(entry.asset)
+    row: Data = {
         "ledger_id": entry.ledger_id,
         "ref_id": entry.ref_id,
         "timestamp": rfc3339(entry.at_ns),
         "type": entry.type,
-        "asset": entry.asset,
+        "asset": entry.asset.partition(".")[0],
         "asset_class": "currency",
         "category": entry.type,
-        "wallet_type": "spot",
-        "wallet_id": "main",
+        "wallet_type": wallet_type,
+        "wallet_id": wallet_id,
         "amount": number(entry.amount, decimals),
         "fee": number(entry.fee, decimals),
         "balance": number(entry.balance, decimals),
     }
+    return row | ({"subtype": entry.subtype} if entry.subtype else {})
 
 
 def _totals(order: Order, rules: PairRules) -> Data:

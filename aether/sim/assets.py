@@ -65,8 +65,22 @@ def money_decimals(asset: str, amount: Decimal) -> int:
     """How many decimals a record shows of this amount: all that it has, so that the records add up to the balance."""
     exponent = amount.normalize().as_tuple().exponent
     assert isinstance(exponent, int), f"{amount} {asset} is no amount"
-    least = _USD_DECIMALS if asset == "USD" else BY_NAME[asset].decimals
+    coin = asset.partition(".")[0]
+    known = BY_NAME.get(coin)
+    least = _USD_DECIMALS if coin == "USD" else known.decimals if known else _DECIMALS
     return max(least, -exponent)
+
+
+def asset_id(name: str) -> str:
+    """REST's name of an asset. In a wallet it has the altname and the wallet's suffix: `XXBT`, but `XBT.F`.
+
+    One that no pair trades is called the same everywhere.
+    """
+    coin, dot, wallet = name.partition(".")
+    known = BY_NAME.get(coin)
+    if known is None:
+        return name
+    return known.altname + dot + wallet if wallet else known.asset_id
 
 
 def find_asset(text: str) -> Asset | None:

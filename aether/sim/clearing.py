@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from random import Random
@@ -13,6 +14,7 @@ from aether.sim.fees import cost_of, fee_of, most_of
 from aether.sim.pair_market import PairMarket
 from aether.sim.records import (
     AmendRecord,
+    Change,
     Event,
     ExchangeRefusal,
     ExecType,
@@ -45,7 +47,15 @@ class Clearing:
 
     def deposit(self, owner: Account, asset: str, amount: Decimal) -> None:
         """Pay into an account."""
-        self._post(owner, self.new_id("Q"), asset, amount)
+        self.book(owner, [Change("deposit", asset, amount)])
+
+    def book(self, owner: Account, changes: Sequence[Change]) -> list[LedgerEntry]:
+        """Book what is no trade: a row for each change, all of one act. Raises ExchangeRefusal where funds lack."""
+        for change in changes:
+            if MONEY.add(owner.free(change.asset), change.amount) < change.fee:
+                raise ExchangeRefusal("EFunding:Insufficient funds")
+        ref_id = self.new_id("Q")
+        return [self._post(owner, ref_id, change) for change in changes]
 
     def accept(self, market: PairMarket, working: WorkingOrder) -> None:
         """Count an order among the account's open ones, hold its funds, and report it."""
@@ -71,8 +81,8 @@ class Clearing:
         owner.add_trade(trade)
         self.tell(working, "trade", trade)
         sign = 1 if trade.side == "buy" else -1
-        self._post(owner, trade.exec_id, market.rules.quote, -sign * trade.cost, trade.fee)
-        self._post(owner, trade.exec_id, market.rules.base, sign * trade.qty)
+        self._post(owner, trade.exec_id, Change("trade", market.rules.quote, -sign * trade.cost, trade.fee))
+        self._post(owner, trade.exec_id, Change("trade", market.rules.base, sign * trade.qty))
         if not working.lots_left:
             self.close(working, "filled", "")
 
@@ -119,12 +129,21 @@ class Clearing:
             order_type=order.order_type,
         )
 
-    def _post(self, owner: Account, ref_id: str, asset: str, amount: Decimal, fee: Decimal = _ZERO) -> None:
-        balance = MONEY.subtract(MONEY.add(owner.total(asset), amount), fee)
-        kind: Literal["trade", "deposit"] = "trade" if ref_id.startswith("T") else "deposit"
-        entry = LedgerEntry(self.new_id("L"), ref_id, asset, amount, fee, balance, self.now_ns, kind)
+    def _post(self, owner: Account, ref_id: str, change: Change) -> LedgerEntry:
+        entry = LedgerEntry(
+            ledger_id=self.new_id("L"),
+            ref_id=ref_id,
+            asset=change.asset,
+            amount=change.amount,
+            fee=change.fee,
+            balance=MONEY.subtract(MONEY.add(owner.total(change.asset), change.amount), change.fee),
+            at_ns=self.now_ns,
+            type=change.type,
+            subtype=change.subtype,
+        )
         owner.post(entry)
         self.events.append(LedgerEvent(owner.name, entry))
+        return entry
 
 
 def check_funds(market: PairMarket, working: WorkingOrder, spare: Decimal = _ZERO) -> None:

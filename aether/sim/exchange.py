@@ -34,6 +34,7 @@ from aether.sim.records import (
     AmendRecord,
     Book,
     BookSide,
+    Change,
     Event,
     ExchangeRefusal,
     LedgerEntry,
@@ -54,6 +55,7 @@ __all__ = [
     "Amend",
     "AmendRecord",
     "Book",
+    "Change",
     "Event",
     "Exchange",
     "ExchangeRefusal",
@@ -102,6 +104,22 @@ class Exchange(ExchangeViews):
         opened = self._accounts[account] = Account(account)
         for asset, amount in balances.items():
             self._clearing.deposit(opened, asset, amount)
+
+    def post(self, account: str, changes: Sequence[Change], now_ns: int) -> list[LedgerEntry]:
+        """Book rows beside trading, all of one act: `foreign_acts` has the ones that Kraken knows.
+
+        Raises ExchangeRefusal where less is free than would go, and then nothing happened.
+        """
+        self.advance(now_ns)
+        return self._clearing.book(self._accounts[account], changes)
+
+    def shift_unbooked(self, account: str, asset: str, amount: Decimal, now_ns: int) -> None:
+        """Change a balance without any row: what no exchange should do, and every client must notice.
+
+        Raises ExchangeRefusal where less is free than would go.
+        """
+        self.advance(now_ns)
+        self._accounts[account].shift(asset, amount)
 
     # --- orders -------------------------------------------------------------------------------------------------
 

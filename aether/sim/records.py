@@ -255,7 +255,8 @@ class Trade:
 class LedgerEntry:
     """One change of one balance: it moves by `amount` - `fee` and is `balance` afterwards.
 
-    `ref_id` is the exec_id for a trade. `asset` is the v2 name.
+    `ref_id` is the exec_id for a trade; rows of one act bear the same. `asset` is the v2 name, with a wallet's suffix
+    (`BTC.F`) an asset of its own. `type` and `subtype` are Kraken's words.
     """
 
     ledger_id: str
@@ -265,7 +266,19 @@ class LedgerEntry:
     fee: Decimal
     balance: Decimal
     at_ns: int
-    type: Literal["trade", "deposit"]
+    type: str
+    subtype: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row that is to be booked beside trading: `asset` moves by `amount` - `fee`. `type` as of `LedgerEntry`."""
+
+    type: str
+    asset: str
+    amount: Decimal
+    fee: Decimal = Decimal(0)
+    subtype: str = ""
 
 
 @dataclass(frozen=True, slots=True)

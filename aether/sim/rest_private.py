@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from aether.domain.values import MONEY, NANOS_PER_S, ZERO
 from aether.sim.account import cl_ord_id_key
-from aether.sim.assets import BY_NAME, find_asset, money_decimals
+from aether.sim.assets import BY_NAME, asset_id, find_asset, money_decimals
 from aether.sim.desk import Desk
 from aether.sim.exchange import ExchangeRefusal, LedgerEntry, Order, Trade
 from aether.sim.fees import FeeSchedule, FeeTier
@@ -29,13 +29,13 @@ TRADES_PAGE_MAX = 100
 def balance(desk: Desk, account: str, _form: Form) -> object:
     """`Balance`: totals, not net of open orders."""
     totals = desk.exchange.balances(account)
-    return {BY_NAME[name].asset_id: digits(total, money_decimals(name, total)) for name, (total, _) in totals.items()}
+    return {asset_id(name): digits(total, money_decimals(name, total)) for name, (total, _) in totals.items()}
 
 
 def balance_extended(desk: Desk, account: str, _form: Form) -> object:
     """`BalanceEx`: totals, and what open orders hold."""
     return {
-        BY_NAME[name].asset_id: {
+        asset_id(name): {
             "balance": digits(total, money_decimals(name, total)),
             "hold_trade": digits(held, money_decimals(name, held)),
         }
@@ -49,10 +49,12 @@ def trade_balance(desk: Desk, account: str, form: Form) -> object:
         raise ExchangeRefusal("EQuery:Unknown asset")
     equity = collateral = ZERO
     for name, (total, _) in desk.exchange.balances(account).items():
-        price = Decimal(1) if name == "USD" else desk.exchange.last_trade_price(f"{name}/USD") or ZERO
+        coin = name.partition(".")[0]
+        price = Decimal(1) if coin == "USD" else _last_price(desk, f"{coin}/USD")
         value = MONEY.multiply(total, price)
         equity = MONEY.add(equity, value)
-        collateral = MONEY.add(collateral, MONEY.multiply(value, BY_NAME[name].collateral))
+        if name in BY_NAME:  # what earns in a wallet, or trades nowhere, is no collateral
+            collateral = MONEY.add(collateral, MONEY.multiply(value, BY_NAME[name].collateral))
     zero, trading = digits(ZERO, 4), digits(collateral, 4)
     margin = dict.fromkeys(("m", "n", "c", "v", "uv"), zero)
     return {"eb": digits(equity, 4), "tb": trading, "e": trading, "mf": trading} | margin
@@ -210,10 +212,15 @@ def _ids(form: Form, field: str, at_most: int) -> list[str]:
 
 
 def _asset_name(text: str) -> str:
-    asset = find_asset(text)
+    plain, dot, wallet = text.partition(".")
+    asset = find_asset(plain)
     if asset is None:
         raise ExchangeRefusal("EQuery:Unknown asset")
-    return asset.name
+    return asset.name + dot + wallet
+
+
+def _last_price(desk: Desk, pair: str) -> Decimal:
+    return (desk.exchange.last_trade_price(pair) or ZERO) if pair in desk.exchange.pairs else ZERO
 
 
 def _fee_row(schedule: FeeSchedule, volume: Decimal, percent: Callable[[FeeTier], Decimal]) -> dict[str, str | None]:

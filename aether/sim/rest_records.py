@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TypeAlias, TypeVar
 
 from aether.domain.values import MONEY, NANOS_PER_S, ZERO
-from aether.sim.assets import BY_NAME, money_decimals
+from aether.sim.assets import asset_id, money_decimals
 from aether.sim.exchange import LedgerEntry, Order, PairRules, Trade
 from aether.sim.field_text import bad_argument
 from aether.sim.order_text import flags_text, order_text, price_text, trigger_text
@@ -137,9 +137,9 @@ def ledger_record(entry: LedgerEntry) -> Record:
         "refid": entry.ref_id,
         "time": epoch(entry.at_ns, 7),
         "type": entry.type,
-        "subtype": "",
+        "subtype": entry.subtype,
         "aclass": "currency",
-        "asset": BY_NAME[entry.asset].asset_id,
+        "asset": asset_id(entry.asset),
         "amount": digits(entry.amount, decimals),
         "fee": digits(entry.fee, decimals),
         "balance": digits(entry.balance, decimals),
