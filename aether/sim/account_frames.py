@@ -10,7 +10,7 @@ from aether.domain.values import MONEY, ZERO
 from aether.sim.assets import money_decimals
 from aether.sim.exchange import LedgerEntry, Order, OrderEvent, PairRules, Trade
 from aether.sim.rest_records import average_price
-from aether.sim.wire import number, rfc3339
+from aether.sim.wire import exact_number, number, rfc3339
 
 Data = dict[str, object]
 
@@ -46,14 +46,14 @@ def whole_order(order: Order, rules: PairRules, exec_type: str, status: str, at_
     row: Data = {
         "order_id": order.order_id,
         "symbol": order.pair,
-        "order_qty": number(order.qty, rules.qty_decimals),
+        "order_qty": exact_number(order.qty, rules.qty_decimals),
         "cum_cost": number(order.cum_cost, rules.cost_decimals),
         "time_in_force": order.time_in_force.upper(),
         "exec_type": exec_type,
         "side": order.side,
         "order_type": order.order_type,
         "order_userref": order.userref or 0,
-        "stop_price": number(order.trigger.actual_price if order.trigger else ZERO, rules.price_decimals),
+        "stop_price": exact_number(order.trigger.actual_price if order.trigger else ZERO, rules.price_decimals),
         "order_status": status,
         "fee_usd_equiv": number(order.cum_fee, rules.cost_decimals),
         "fee_ccy_pref": "fcib" if order.fee_in_base else "fciq",
@@ -79,8 +79,8 @@ def trade_row(trade: Trade, status: str, userref: int | None, rules: PairRules) 
         "trade_id": trade.trade_id,
         "symbol": trade.pair,
         "side": trade.side,
-        "last_qty": number(trade.qty, rules.qty_decimals),
-        "last_price": number(trade.price, rules.price_decimals),
+        "last_qty": exact_number(trade.qty, rules.qty_decimals),
+        "last_price": exact_number(trade.price, rules.price_decimals),
         "liquidity_ind": trade.liquidity,
         "cost": number(trade.cost, rules.cost_decimals),
         "order_status": status,
@@ -142,7 +142,7 @@ def ledger_row(entry: LedgerEntry) -> Data:
 def _totals(order: Order, rules: PairRules) -> Data:
     decimals = max(rules.cost_decimals, rules.price_decimals)  # a cheap coin's price has more than its cost
     return {
-        "cum_qty": number(order.cum_qty, rules.qty_decimals),
+        "cum_qty": exact_number(order.cum_qty, rules.qty_decimals),
         "cum_cost": number(order.cum_cost, rules.cost_decimals),
         "avg_price": number(average_price(order.cum_cost, order.cum_qty), decimals),
     }
@@ -159,7 +159,7 @@ def _limit(order: Order, rules: PairRules) -> Data:
     is_offset = order.limit_asked is not None and not (order.trigger and order.trigger.is_triggered)
     price = order.limit_asked if is_offset and order.limit_asked is not None else order.limit_price
     price_type = order.limit_price_type if is_offset else "static"
-    return {"limit_price_type": price_type, "limit_price": number(price, rules.price_decimals)}
+    return {"limit_price_type": price_type, "limit_price": exact_number(price, rules.price_decimals)}
 
 
 def _triggers(order: Order, rules: PairRules) -> Data:
@@ -168,15 +168,15 @@ def _triggers(order: Order, rules: PairRules) -> Data:
         return {}
     triggers: Data = {
         "reference": trigger.reference,
-        "price": number(trigger.price, rules.price_decimals if trigger.price_type != "pct" else 4),
+        "price": exact_number(trigger.price, rules.price_decimals if trigger.price_type != "pct" else 4),
         "price_type": trigger.price_type,
-        "actual_price": number(trigger.actual_price, rules.price_decimals),
+        "actual_price": exact_number(trigger.actual_price, rules.price_decimals),
         "status": "triggered" if trigger.is_triggered else "untriggered",
     }
     if trigger.peak_price is not None:
-        triggers["peak_price"] = number(trigger.peak_price, rules.price_decimals)
+        triggers["peak_price"] = exact_number(trigger.peak_price, rules.price_decimals)
     if trigger.last_price is not None:
-        triggers["last_price"] = number(trigger.last_price, rules.price_decimals)
+        triggers["last_price"] = exact_number(trigger.last_price, rules.price_decimals)
     if trigger.at_ns is not None:
         triggers["timestamp"] = rfc3339(trigger.at_ns)
     return {"triggers": triggers}
@@ -185,7 +185,7 @@ def _triggers(order: Order, rules: PairRules) -> Data:
 def _rare(order: Order, rules: PairRules) -> Data:
     row: Data = {"amended": True} if order.is_amended else {}
     if order.display_qty is not None:
-        row["display_qty"] = number(order.display_qty, rules.qty_decimals)
+        row["display_qty"] = exact_number(order.display_qty, rules.qty_decimals)
         row |= _shown(order, rules)
     if order.cash_qty is not None:
         row["cash_order_qty"] = number(order.cash_qty, rules.cost_decimals)
@@ -197,7 +197,7 @@ def _rare(order: Order, rules: PairRules) -> Data:
 
 
 def _shown(order: Order, rules: PairRules) -> Data:
-    return {} if order.shown_qty is None else {"display_qty_remain": number(order.shown_qty, rules.qty_decimals)}
+    return {} if order.shown_qty is None else {"display_qty_remain": exact_number(order.shown_qty, rules.qty_decimals)}
 
 
 def _status_changed(order: Order, rules: PairRules) -> Data:
@@ -205,8 +205,8 @@ def _status_changed(order: Order, rules: PairRules) -> Data:
 
 
 def _amended(order: Order, rules: PairRules) -> Data:
-    row: Data = {"cum_qty": number(order.cum_qty, rules.qty_decimals), "reason": order.reason, "amended": True}
-    row |= {"order_qty": number(order.qty, rules.qty_decimals)} | _limit(order, rules) | _triggers(order, rules)
+    row: Data = {"cum_qty": exact_number(order.cum_qty, rules.qty_decimals), "reason": order.reason, "amended": True}
+    row |= {"order_qty": exact_number(order.qty, rules.qty_decimals)} | _limit(order, rules) | _triggers(order, rules)
     return row | _rare(order, rules)
 
 

@@ -74,6 +74,8 @@ __all__ = [
 
 _ZERO = Decimal(0)
 
+DELISTED = "Market delisted"  # Kraken's own words for it are not published
+
 
 class Exchange(ExchangeViews):
     """A spot exchange for USD pairs. Every change is an argument's doing; what happened is read with `drain`.
@@ -250,6 +252,13 @@ class Exchange(ExchangeViews):
         market = self._markets[pair]
         market.rules = replace(market.rules, status=status)
         self._clearing.events.append(StatusEvent(pair, status))
+
+    def delist(self, pair: str, now_ns: int) -> None:
+        """Shut a pair to all trading; its open orders end."""
+        self.advance(now_ns)
+        for owner in self._accounts.values():
+            self._cancel_all([order for order in owner.open.values() if order.order.pair == pair], DELISTED)
+        self.set_pair_status(pair, "delisted")
 
     def set_pair_rules(self, rules: PairRules, now_ns: int) -> None:
         """Change one pair's rules, which `rules.name` names, as an exchange may at any time.

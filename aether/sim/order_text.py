@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from aether.sim.records import Order, PairRules, PriceType
-from aether.sim.wire import digits
+from aether.sim.wire import digits, exact
 
 _PERCENT_DECIMALS = 4  # as captured: `trailing stop +50.0000%`
 
@@ -14,7 +14,7 @@ _TRIGGER_WORDS = {"stop-loss": "stop loss", "take-profit": "take profit", "trail
 
 def order_text(order: Order, rules: PairRules) -> str:
     """`buy 0.01000000 XBTUSD @ limit 60000.0`, `sell 0.1 LTCUSD @ stop loss 55.0 -> limit 54.0` and the like."""
-    volume = digits(order.cash_qty or order.qty, rules.qty_decimals)
+    volume = exact(order.cash_qty or order.qty, rules.qty_decimals)
     parts = []
     if order.trigger is not None:
         word = _TRIGGER_WORDS[order.order_type.removesuffix("-limit")]
@@ -28,7 +28,7 @@ def price_text(order: Order, rules: PairRules) -> str:
     """The limit as asked: an offset from a trailing trigger stays one. `0` where there is no limit."""
     if order.limit_asked is not None:
         return _offset_text(order.limit_asked, order.limit_price_type, rules)
-    return "0" if order.limit_price is None else digits(order.limit_price, rules.price_decimals)
+    return "0" if order.limit_price is None else exact(order.limit_price, rules.price_decimals)
 
 
 def trigger_text(order: Order, rules: PairRules) -> str:
@@ -38,7 +38,7 @@ def trigger_text(order: Order, rules: PairRules) -> str:
         return ""
     if order.order_type.startswith("trailing"):
         return _offset_text(trigger.price, trigger.price_type, rules)
-    return digits(trigger.actual_price, rules.price_decimals)
+    return exact(trigger.actual_price, rules.price_decimals)
 
 
 def flags_text(order: Order) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from random import Random
 
@@ -17,7 +18,11 @@ _HOUR_PARTS = 90  # an average level holds about as much as this part of an hour
 
 
 class Quoting:
-    """Keeps the crowd's levels of one pair. `random` draws distances and sizes."""
+    """Keeps the crowd's levels of one pair. `random` draws distances and sizes.
+
+    Hours and trades are in ticks and lots of the `rules` given here; where the exchange has changed its digits since,
+    the crowd speaks in the new ones, rounded where they are coarser.
+    """
 
     def __init__(self, exchange: Exchange, rules: PairRules, random: Random) -> None:
         self._exchange = exchange
@@ -28,9 +33,10 @@ class Quoting:
 
     def quote_for(self, hour: RecordedHour, trades: Sequence[PathTrade], now_ns: int) -> None:
         """Quote so that these trades come next: the best ask at the highest of them and the best bid at the lowest."""
+        trades = [self._on_grid(trade) for trade in trades]
         high, low = max(trade.ticks for trade in trades), min(trade.ticks for trade in trades)
-        self._size = max(1, hour.volume // _HOUR_PARTS)
-        self._spacing = max(1, (hour.high - hour.low) // 20, low // 10_000)
+        self._size = max(1, self._lots(hour.volume) // _HOUR_PARTS)
+        self._spacing = max(1, (self._ticks(hour.high) - self._ticks(hour.low)) // 20, low // 10_000)
         if high == low:
             spread = max(1, low * self._random.randint(5, 20) // 100_000)
             low, high = (low - spread, high) if trades[-1].side == "buy" else (low, high + spread)
@@ -41,6 +47,7 @@ class Quoting:
 
     def trade(self, trade: PathTrade, now_ns: int) -> None:
         """Take what the path says."""
+        trade = self._on_grid(trade)
         self._exchange.crowd_trade(
             self._rules.name, trade.side, self._price(trade.ticks), self._qty(trade.lots), now_ns
         )
@@ -87,7 +94,25 @@ class Quoting:
         self._exchange.set_level(self._rules.name, side, self._price(ticks), self._qty(lots), now_ns)
 
     def _price(self, ticks: int) -> Decimal:
-        return Decimal(ticks).scaleb(-self._rules.price_decimals)
+        return Decimal(ticks).scaleb(-self._live.price_decimals)
 
     def _qty(self, lots: int) -> Decimal:
-        return Decimal(lots).scaleb(-self._rules.qty_decimals)
+        return Decimal(lots).scaleb(-self._live.qty_decimals)
+
+    @property
+    def _live(self) -> PairRules:
+        return self._exchange.pairs[self._rules.name]
+
+    def _on_grid(self, trade: PathTrade) -> PathTrade:
+        return replace(trade, ticks=self._ticks(trade.ticks), lots=self._lots(trade.lots))
+
+    def _ticks(self, ticks: int) -> int:
+        return _moved(ticks, self._live.price_decimals - self._rules.price_decimals)
+
+    def _lots(self, lots: int) -> int:
+        return _moved(lots, self._live.qty_decimals - self._rules.qty_decimals)
+
+
+def _moved(number: int, digits: int) -> int:
+    """The same in units of so many more digits; never less than one of them."""
+    return number * int(10**digits) if digits >= 0 else max(1, number // int(10**-digits))

@@ -66,7 +66,7 @@ def assets(desk: Desk, query: Query) -> object:
 
 
 def asset_pairs(desk: Desk, query: Query) -> object:
-    """`AssetPairs`: the recorded rows, with the status of now. Since September 2026 their fee arrays are empty."""
+    """`AssetPairs`: the recorded rows, with the rules of now. Since September 2026 their fee arrays are empty."""
     info = query.get("info", "info")
     if info != "info" and info not in _INFO_FIELDS:
         raise bad_argument("info")
@@ -77,13 +77,25 @@ def asset_pairs(desk: Desk, query: Query) -> object:
     fees: dict[str, object] = {} if desk.manners.with_fees else {"fees": [], "fees_maker": []}
     for text in asked:
         rules = find_pair(desk, text)
-        row = dict(desk.pair_rows[rules.key]) | fees | {"status": rules.status}
+        row = dict(desk.pair_rows[rules.key]) | fees | _live_fields(rules)
         if query.get("assetVersion") == "1":
             row |= {"base": rules.base, "quote": rules.quote}
         if info != "info":
             row = {field: row[field] for field in _INFO_FIELDS[info] if field in row}
         rows[answer_key(rules, text, query)] = row
     return rows
+
+
+def _live_fields(rules: PairRules) -> dict[str, object]:
+    return {
+        "pair_decimals": rules.price_decimals,
+        "cost_decimals": rules.cost_decimals,
+        "lot_decimals": rules.qty_decimals,
+        "ordermin": format(rules.qty_min, "f"),
+        "costmin": format(rules.cost_min, "f"),
+        "tick_size": format(Decimal(1).scaleb(-rules.price_decimals), "f"),
+        "status": rules.status,
+    }
 
 
 def ticker(desk: Desk, query: Query) -> object:

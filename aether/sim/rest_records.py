@@ -11,7 +11,7 @@ from aether.sim.assets import asset_id, money_decimals
 from aether.sim.exchange import LedgerEntry, Order, PairRules, Trade
 from aether.sim.field_text import bad_argument
 from aether.sim.order_text import flags_text, order_text, price_text, trigger_text
-from aether.sim.wire import digits, epoch
+from aether.sim.wire import digits, epoch, exact
 
 Record: TypeAlias = dict[str, object]
 T = TypeVar("T")
@@ -63,8 +63,8 @@ def order_record(order: Order, rules: PairRules, *, with_trades: bool) -> Record
             "close": "",
         },
         # With `viqc` volumes are in quote (Kraken docs, Open Orders).
-        "vol": digits(order.cash_qty or order.qty, rules.qty_decimals),
-        "vol_exec": digits(order.cum_cost if order.cash_qty else order.cum_qty, rules.qty_decimals),
+        "vol": exact(order.cash_qty or order.qty, rules.qty_decimals),
+        "vol_exec": exact(order.cum_cost if order.cash_qty else order.cum_qty, rules.qty_decimals),
         "cost": digits(order.cum_cost, rules.cost_decimals),
         "fee": digits(order.cum_fee, rules.cost_decimals),
         "price": price_digits(average_price(order.cum_cost, order.cum_qty), rules),
@@ -120,7 +120,7 @@ def trade_record(trade: Trade, rules: PairRules, ledger_ids: Sequence[str] | Non
         "price": price_digits(trade.price, rules),
         "cost": digits(trade.cost, rules.cost_decimals),
         "fee": digits(trade.fee, rules.cost_decimals),
-        "vol": digits(trade.qty, rules.qty_decimals),
+        "vol": exact(trade.qty, rules.qty_decimals),
         "margin": digits(ZERO, rules.cost_decimals),
         "leverage": "0",
         "misc": "",

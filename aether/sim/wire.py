@@ -38,6 +38,21 @@ def digits(value: Decimal, decimals: int) -> str:
     return format(value.quantize(Decimal(1).scaleb(-decimals), context=_DISPLAY), "f")
 
 
+def exact(value: Decimal, decimals: int) -> str:
+    """The value with at least so many decimals and with all that it has: what was traded is told as it was traded.
+
+    A pair's digits may have become fewer since.
+    """
+    exponent = value.normalize().as_tuple().exponent
+    assert isinstance(exponent, int), f"{value} is no amount"
+    return digits(value, max(decimals, -exponent))
+
+
+def exact_number(value: Decimal, decimals: int) -> msgspec.Raw:
+    """The same as a JSON number."""
+    return msgspec.Raw(exact(value, decimals).encode("ascii"))
+
+
 def number(value: Decimal, decimals: int) -> msgspec.Raw:
     """The value as a JSON number with exactly so many decimals."""
     return msgspec.Raw(digits(value, decimals).encode("ascii"))

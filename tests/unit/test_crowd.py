@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 
@@ -181,3 +182,27 @@ def test_the_running_candle_shows_only_what_has_happened() -> None:
 
     assert running.close == trades[-1].price
     assert running.volume == sum((trade.qty for trade in trades), Decimal(0))
+
+
+@pytest.mark.parametrize(("price_digits", "qty_digits"), [(1, 0), (-1, 0), (0, -3), (1, -2)])
+def test_the_crowd_goes_on_where_the_digits_of_its_pair_change_e03(price_digits: int, qty_digits: int) -> None:
+    exchange, crowd = world(speed=3600)
+    events_until(exchange, crowd, 3)
+    before = exchange.last_trade_price("BTC/USD")
+    old = exchange.pairs["BTC/USD"]
+    new = replace(
+        old,
+        price_decimals=old.price_decimals + price_digits,
+        qty_decimals=old.qty_decimals + qty_digits,
+    )
+    exchange.set_pair_rules(new, START_NS + 3 * S)
+
+    crowd.advance(START_NS + 20 * S)
+
+    trades = list(trades_of(exchange.drain(), "BTC/USD"))
+    book = exchange.book("BTC/USD")
+    assert len(trades) > 500
+    assert before is not None
+    assert all(abs(trade.price / before - 1) < Decimal("0.1") for trade in trades)
+    assert len(book.bids) >= 15 <= len(book.asks)
+    assert book.bids[0][0] < book.asks[0][0]

@@ -614,3 +614,20 @@ def test_a_stamp_never_goes_backwards(exchange: Exchange) -> None:
     exchange.advance(50 * S)
 
     assert exchange.add_order("ann", limit("buy", "0.1", "100.0"), 40 * S).opened_ns == 50 * S
+
+
+# --- delisting --------------------------------------------------------------------------------------------------
+
+
+def test_a_delisted_pair_ends_its_orders_and_takes_no_others_e06_a24(exchange: Exchange) -> None:
+    order = exchange.add_order("ann", limit("buy", "0.1", "10000.0"), 2 * S)
+    exchange.drain()
+
+    exchange.delist(PAIR, 3 * S)
+
+    assert story(exchange, order) == [("canceled", "canceled")]
+    found = exchange.find_order("ann", order_id=order.order_id)
+    assert found is not None
+    assert found.reason == "Market delisted"
+    assert exchange.pairs[PAIR].status == "delisted"
+    assert refusal(exchange, limit("buy", "0.1", "10000.0"), 4 * S) == "EService:Unavailable"

@@ -174,6 +174,22 @@ def test_other_pair_names_are_unknown(client: Client, method: str, name: str) ->
         assert client.refusal(method, pair=name) == "EQuery:Unknown asset pair"
 
 
+def test_asset_pairs_tell_changed_digits_and_old_records_keep_theirs_e03(client: Client) -> None:
+    client.private("AddOrder", **(LIMIT_BUY | {"volume": "0.01234567", "price": "60010.0"}))
+    rules = client.desk.exchange.pairs["BTC/USD"]
+    changed = replace(rules, price_decimals=2, qty_decimals=5, qty_min=D("0.0002"), cost_min=D("5"))
+    client.desk.exchange.set_pair_rules(changed, client.clock.now_ns)
+
+    row = client.public("AssetPairs")["XXBTZUSD"]
+
+    assert (row["pair_decimals"], row["tick_size"], row["lot_decimals"]) == (2, "0.01", 5)
+    assert (row["ordermin"], row["costmin"]) == ("0.0002", "5")
+    (trade,) = client.private("TradesHistory")["trades"].values()
+    assert trade["vol"] == "0.01234567"
+    (order,) = client.private("ClosedOrders")["closed"].values()
+    assert (order["vol"], order["vol_exec"]) == ("0.01234567", "0.01234567")
+
+
 def test_asset_pairs_are_the_recorded_rows_with_the_status_of_now(client: Client) -> None:
     client.desk.exchange.set_pair_status("BTC/USD", "post_only")
     row = client.public("AssetPairs")["XXBTZUSD"]
