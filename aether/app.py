@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,7 @@ from aether.admin.server import AdminServer
 from aether.core.engine import Engine
 from aether.core.ledger import Ledger
 from aether.core.policy import Policy
+from aether.core.view import View
 from aether.domain.errors import BadConfiguration
 from aether.domain.facts import Numbered, StopBegan
 from aether.domain.inputs import Stamped
@@ -36,6 +37,7 @@ from aether.observe.fact_log import FactLog
 from aether.observe.health import Health, ServiceManager
 from aether.observe.log import start_log
 from aether.observe.metrics import Metrics
+from aether.observe.shadow_report import ShadowReport
 from aether.observe.venue_log import VenueLog
 from aether.policies import TICK_MS, pace_of, policy_of
 from aether.ports import Clock, Explainer
@@ -43,9 +45,11 @@ from aether.runtime.clock import SystemClock
 from aether.runtime.machine import Gauges, Machine
 from aether.runtime.recovery import RunLabel, recover
 from aether.runtime.replay import Encoded, ReplayReport, replay
+from aether.runtime.supervisor import Service
 from aether.settings import Settings
 from aether.sim.server import Sandbox
-from aether.worlds import Outside, Place, paper_world, place_of, sandbox_config, sandbox_world
+from aether.sim.shadow import OverheardFeed, Shadow
+from aether.worlds import Outside, Parts, Place, paper_world, place_of, sandbox_config, sandbox_world
 
 CODE_VERSION = version("aether")
 _TAG_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -99,13 +103,14 @@ async def run_world(
         )
         limits = TapeLimits(total_bytes_max=settings.journal.tape_mb_max * 1_000_000)
         tape = stack.enter_context(TapeWriter(place.tapes_dir / path.stem, header, limits))
+        shadow, report = shadow_of(settings, parts, clock, metrics)
         machine = Machine(
             policy=policy,
             instruments=[parts.gate.instruments[symbol] for symbol in policy.symbols],
             recovered=recovered,
             journal=journal,
             tape=tape,
-            feed=parts.feed,
+            feed=parts.feed if shadow is None else OverheardFeed(parts.feed, shadow),
             venue=parts.venue,
             clock=clock,
             first=first,
@@ -116,10 +121,17 @@ async def run_world(
         desk = CommandDesk(machine.inbox.put, machine.latch, machine.engine.scopes)
         manager = ServiceManager(os.environ.get("NOTIFY_SOCKET"))
         machine.observers += [desk.observe, FactLog().observe, metrics.observe, partial(_tell_stop, manager)]
+        beside: tuple[Service, ...] = ()
+        if shadow is not None:
+            machine.observers.append(shadow.observe)
+            beside = (("shadow", shadow.run),)
         health = Health(clock)
-        admin = AdminServer(
-            lambda: machine.runner.view, desk, _explainer(path), health=health, metrics=metrics, clock=clock
-        )
+
+        def shown() -> View | None:
+            view = machine.runner.view
+            return None if view is None else replace(view, shadow=report.days)
+
+        admin = AdminServer(shown, desk, _explainer(path), health=health, metrics=metrics, clock=clock)
         await admin.start(settings.admin.host, settings.admin.port, place.socket_path)
         stack.push_async_callback(admin.stop)
         announce(f"journal {path}")
@@ -129,7 +141,15 @@ async def run_world(
         watch = _Watch(machine, metrics, health, manager, tape, path, ClockWatch())
         stack.enter_context(set_apart())
         manager.ready(f"world {settings.world.name}, run {recovered.began.run}")
-        await machine.run((*parts.services, ("admin", admin.run), ("watch", watch.run)))
+        await machine.run((*parts.services, ("admin", admin.run), ("watch", watch.run), *beside))
+
+
+def shadow_of(settings: Settings, parts: Parts, clock: Clock, metrics: Metrics) -> tuple[Shadow | None, ShadowReport]:
+    """The shadow of this world's orders and what it reports to; none where the settings or the venue leave no room."""
+    report = ShadowReport(metrics.shadow_divergence)
+    if not settings.shadow.enabled or parts.is_made:
+        return None, report
+    return Shadow(parts.gate.instruments.values(), clock, report.tell, report.end), report
 
 
 @contextmanager

@@ -239,6 +239,13 @@ class Paper(_Section):
     """assets of the made account"""
 
 
+class Shadow(_Section):
+    """[shadow]: the same orders on a made Kraken beside the venue, to see how far the model is from it."""
+
+    enabled: bool = True
+    """whether orders have a shadow"""
+
+
 class Admin(_Section):
     """[admin]: health and metrics over HTTP; commands only over the control socket."""
 
@@ -282,6 +289,7 @@ class Settings(BaseSettings):
     orders: Orders
     sandbox: Sandbox = Sandbox()
     paper: Paper = Paper()
+    shadow: Shadow = Shadow()
     admin: Admin = Admin()
     journal: JournalSettings = JournalSettings()
     log: LogSettings = LogSettings()

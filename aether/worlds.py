@@ -59,7 +59,7 @@ class Parts:
 
     `restore` is told of the ledger before the run begins. A venue that lives in this process forgot everything when the
     last one ended: it takes the account from there, and answers what became of the orders it forgot. `warnings` are
-    for the operator.
+    for the operator. `is_made` where the venue is a made one in this process: a shadow would be the same once more.
     """
 
     gate: SpotGate
@@ -68,6 +68,7 @@ class Parts:
     services: tuple[Service, ...]
     restore: Callable[[Ledger], Sequence[Input]] = lambda _: ()
     warnings: tuple[str, ...] = ()
+    is_made: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +263,7 @@ async def paper_world(
                 SimVenue(world, gate, PAPER_ACCOUNT, clock),
                 (("world", world.run),),
                 restore=lambda ledger: _restore_paper(settings, exchange, clock, ledger),
+                is_made=True,
             )
 
         yield Outside(PAPER_ACCOUNT, connect)
@@ -367,6 +369,7 @@ async def made_world(settings: Settings, clock: Clock) -> AsyncIterator[Parts]:
         feed=SimFeed(world, crowd, gate),
         venue=SimVenue(world, gate, MADE_ACCOUNT, clock),
         services=(("world", world.run),),
+        is_made=True,
     )
 
 

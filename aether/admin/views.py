@@ -92,6 +92,7 @@ def status(view: View) -> dict[str, Any]:
         "orders": to_plain([order for order in view.orders if order.state != OrderState.DONE.value]),
         "symbols": to_plain(view.symbols),
         "signals": to_plain(view.signals),
+        "shadow": to_plain(view.shadow),
     }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from aether.core.divergence import DayDivergence
 from aether.core.engine import Engine
 from aether.core.halts import ALL
 from aether.core.ledger import Ledger
@@ -179,6 +180,7 @@ class View:
     refusals: tuple[RefusalView, ...]
     limits: tuple[LimitView, ...]
     differences: tuple[tuple[str, Decimal, Decimal], ...]
+    shadow: tuple[DayDivergence, ...] = ()  # laid beside by who runs a shadow: it is no part of the committed state
 
     @property
     def not_ready(self) -> tuple[str, ...]:

@@ -58,7 +58,10 @@ _DETAILS = (
     *(
         "amount",
         "day",
+        "day_bps",
+        "day_orders",
         "day_start_usd",
+        "divergence_bps",
         "edge_bps",
         "equity_usd",
         "error",
@@ -77,6 +80,7 @@ _DETAILS = (
         "target_bps",
         "text",
         "transport",
+        "unmatched_usd",
         "url",
         "venue_at",
         "views",

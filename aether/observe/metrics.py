@@ -190,6 +190,8 @@ class Metrics:
         self._exposure = gauge("exposure_usd", "Coins held and what open buys may add.", ("symbol",))
         self._drawdown = gauge("drawdown_ratio", "Drop of equity from its peak; NaN while unknown.")
         self._day_pnl = gauge("day_pnl_usd", "Change of equity since 00:00 UTC; NaN while unknown.")
+        self._shadow = gauge("shadow_divergence_bps", "How much worse than a made Kraken's our fills were, newest day.")
+        self._shadow.set(math.nan)  # until an order was compared
 
     # --- what the shell times ---------------------------------------------------------------------------------
 
@@ -214,6 +216,10 @@ class Metrics:
         self._superseded_books.set(superseded_books)
         self._dropped_trades.set(dropped_trades)
         self._tape_lost.set(taped)
+
+    def shadow_divergence(self, bps: Decimal) -> None:
+        """Fills of the newest day were so many basis points worse than on a made Kraken; below zero, better."""
+        self._shadow.set(float(bps))
 
     # --- what is committed ------------------------------------------------------------------------------------
 

@@ -291,3 +291,9 @@ def test_two_sets_of_metrics_share_nothing() -> None:
     first, second = Metrics(HandClock()), Metrics(HandClock())
     first.counters.reconnected()
     assert read(second)["reconnects_total"] == 0
+
+
+def test_the_divergence_of_the_shadow_is_unknown_until_an_order_was_compared(metrics: Metrics) -> None:
+    assert math.isnan(read(metrics)["shadow_divergence_bps"])
+    metrics.shadow_divergence(D("-1.25"))
+    assert read(metrics)["shadow_divergence_bps"] == -1.25
