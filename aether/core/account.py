@@ -183,6 +183,8 @@ def change_answered(
 def order_reported(bench: Workbench, reported: OrderReported) -> None:
     """The venue told an order's state."""
     report = reported.report
+    if (amended := reconcile.amended_fact(bench.ledger, report, reported.source)) is not None:
+        bench.emit(amended)
     fact = reconcile.order_fact(bench.ledger, report, reported.source)
     order = bench.ledger.order(report.cl_ord_id, report.order_id)
     if order is None:

@@ -27,6 +27,7 @@ from aether.domain.facts import (
     Numbered,
     OrderAbsent,
     OrderAccepted,
+    OrderAmended,
     OrderEnded,
     OrderFilled,
     OrderOpened,
@@ -180,6 +181,7 @@ class Ledger:
                 OrderAccepted()
                 | OrderOpened()
                 | OrderEnded()
+                | OrderAmended()
                 | OrderRefused()
                 | AnswerLost()
                 | OrderAbsent()

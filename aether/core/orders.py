@@ -15,6 +15,7 @@ from aether.domain.facts import (
     Fact,
     OrderAbsent,
     OrderAccepted,
+    OrderAmended,
     OrderEnded,
     OrderFilled,
     OrderOpened,
@@ -49,10 +50,11 @@ class Event(StrEnum):
     ABSENT = "absent"
     CANCEL_ASKED = "cancel_asked"
     CANCEL_REFUSED = "cancel_refused"
+    AMENDED = "amended"
     SURPRISED = "surprised"
 
 
-_STAYS = {Event.CANCEL_ASKED, Event.CANCEL_REFUSED, Event.SURPRISED}
+_STAYS = {Event.CANCEL_ASKED, Event.CANCEL_REFUSED, Event.AMENDED, Event.SURPRISED}
 
 
 def _row(state: OrderState, moves: dict[Event, OrderState]) -> Mapping[Event, OrderState]:
@@ -117,6 +119,7 @@ _EVENT_OF: Mapping[type[Fact], Event] = MappingProxyType(
         OrderAbsent: Event.ABSENT,
         CancelRequested: Event.CANCEL_ASKED,
         CancelRefused: Event.CANCEL_REFUSED,
+        OrderAmended: Event.AMENDED,
         OrderSurprised: Event.SURPRISED,
     }
 )
@@ -127,7 +130,9 @@ class Order:
     """One of our orders, folded from its facts.
 
     `told_cum_qty` is the total that its end told, None before that and where the end did not say. `cancels` counts the
-    requests that could be sent; one asked for before the venue has named the order is sent when it has.
+    requests that could be sent; one asked for before the venue has named the order is sent when it has. `amended` are
+    the terms that the venue told last, None while they are as submitted; `qty_most` and `price_worst` are the loosest
+    that it ever had, for a fill may be told after the amend that it came before.
     """
 
     submitted: OrderSubmitted
@@ -140,6 +145,10 @@ class Order:
     ended: str = ""
     cancel_asked_ns: int | None = None
     cancels: int = 0
+    amended: OrderAmended | None = None
+    amended_ns: int | None = None
+    qty_most: Qty = NO_QTY
+    price_worst: Price | None = None
 
     @property
     def cl_ord_id(self) -> str:
@@ -157,6 +166,16 @@ class Order:
         return self.submitted.side
 
     @property
+    def qty(self) -> Qty:
+        """Coins that it is for, filled part included, as the venue has it."""
+        return self.submitted.qty if self.amended is None else self.amended.qty
+
+    @property
+    def limit_price(self) -> Price:
+        """Its worst price, as the venue has it."""
+        return self.submitted.limit_price if self.amended is None else self.amended.limit_price
+
+    @property
     def is_settled(self) -> bool:
         """Never lived, or ended with every fill booked that the venue counted."""
         return self.state is OrderState.NEVER_LIVED or (self.state is OrderState.DONE and not self.outstanding)
@@ -164,7 +183,7 @@ class Order:
     @property
     def is_full(self) -> bool:
         """Every coin of it is filled; only its end is still to be told."""
-        return self.filled >= self.submitted.qty
+        return self.filled >= self.qty
 
     @property
     def outstanding(self) -> Qty:
@@ -173,15 +192,21 @@ class Order:
             return NO_QTY
         if self.state is OrderState.DONE and self.told_cum_qty is not None:
             return self.told_cum_qty.less(self.filled)
-        return self.submitted.qty.less(self.filled)
+        return self.qty.less(self.filled)
 
     @property
     def reserved_usd(self) -> Usd:
         """Dollars, fee included, that the outstanding part of a buy may still cost."""
         if self.side is Side.SELL:
             return NO_USD
-        whole = self.submitted.reserved.scaled(self.outstanding.coins)  # divided last, so that no digit is lost before
-        return Usd(MONEY.divide(whole.amount, self.submitted.qty.coins))
+        asked = self.submitted
+        whole = asked.reserved.scaled(self.outstanding.coins)  # divided last, so that no digit is lost before
+        if self.amended is None:
+            return Usd(MONEY.divide(whole.amount, asked.qty.coins))
+        # A worse limit reserves more, with its fee; `reserved` was rounded up, and so stays this.
+        return Usd(
+            MONEY.divide(self.limit_price.times(Qty(whole.amount)).amount, asked.limit_price.times(asked.qty).amount)
+        )
 
     @property
     def average_price(self) -> Price | None:
@@ -213,7 +238,7 @@ class Order:
                 # A fill that the told total counts and we lack is still to come.
                 told = fact.cum_qty
                 if fact.status is VenueStatus.FILLED:
-                    told = max(told or NO_QTY, self.submitted.qty)
+                    told = max(told or NO_QTY, self.qty)
                 return replace(
                     moved, order_id=fact.order_id or self.order_id, told_cum_qty=told, ended=fact.status.value
                 )
@@ -221,10 +246,23 @@ class Order:
                 return replace(moved, ended=code)
             case OrderAbsent():
                 return replace(moved, ended="absent")
+            case OrderAmended():
+                return self._amended(fact, at_ns)
             case CancelRequested():
                 return replace(moved, cancel_asked_ns=at_ns, cancels=self.cancels + (self.order_id is not None))
             case _:
                 return moved
+
+    def _amended(self, fact: OrderAmended, at_ns: int) -> Order:
+        prices = (self.price_worst or self.limit_price, self.limit_price, fact.limit_price)
+        return replace(
+            self,
+            order_id=fact.order_id,
+            amended=fact,
+            amended_ns=at_ns,
+            qty_most=max(self.qty_most, self.qty, fact.qty),
+            price_worst=max(prices) if self.side is Side.BUY else min(prices),
+        )
 
 
 def _ended_in(order: Order) -> str:

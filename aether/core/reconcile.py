@@ -19,6 +19,7 @@ from aether.domain.facts import (
     ExternalOrderSeen,
     Fact,
     OrderAbsent,
+    OrderAmended,
     OrderEnded,
     OrderFilled,
     OrderOpened,
@@ -73,15 +74,18 @@ def fill_fact(ledger: Ledger, execution: Execution, source: str) -> OrderFilled 
 
 
 def breaks_contract(order: Order, fill: OrderFilled) -> str | None:
-    """Why a fill is outside what was asked: a worse price, more coins, another pair or side; None if inside."""
-    asked = order.submitted
+    """Why a fill is outside what was asked: a worse price, more coins, another pair or side; None if inside.
+
+    What was amended counts with the loosest terms that it ever had: the fill may be of before or after.
+    """
+    asked, limit, qty = order.submitted, order.price_worst or order.limit_price, max(order.qty, order.qty_most)
     if fill.symbol != asked.symbol or fill.side is not asked.side:
         return f"{fill.exec_id} is a {fill.side} of {fill.name}, asked was a {asked.side} of {asked.symbol}"
-    worse = fill.price > asked.limit_price if asked.side is Side.BUY else fill.price < asked.limit_price
+    worse = fill.price > limit if asked.side is Side.BUY else fill.price < limit
     if worse:
-        return f"{fill.exec_id} at {fill.price} is worse than the limit {asked.limit_price}"
-    if order.filled > asked.qty:
-        return f"{order.cl_ord_id} filled {order.filled} of {asked.qty}"
+        return f"{fill.exec_id} at {fill.price} is worse than the limit {limit}"
+    if order.filled > qty:
+        return f"{order.cl_ord_id} filled {order.filled} of {qty}"
     return None
 
 
@@ -100,6 +104,32 @@ def order_fact(ledger: Ledger, report: OrderReport, source: str) -> Fact | None:
     return None  # known open, or ended and told late: an end absorbs every status
 
 
+def amended_fact(ledger: Ledger, report: OrderReport, source: str) -> OrderAmended | None:
+    """The terms that a report tells of one of our orders, where they are not those we know; None for no news."""
+    order = ledger.order(report.cl_ord_id, report.order_id)
+    if order is None or (order.state is OrderState.DONE and order.is_settled):
+        return None
+    qty, limit_price = report.qty or order.qty, report.limit_price or order.limit_price
+    if (qty, limit_price) == (order.qty, order.limit_price):
+        return None
+    return OrderAmended(order.cl_ord_id, report.order_id, qty, limit_price, report.reason, source)
+
+
+def _amends(ledger: Ledger, account: AccountSeen, view_lag_s: int) -> Iterator[OrderAmended]:
+    """A view may be behind by the lag, so it may show terms that an order had before; but none from before its first.
+
+    The stream tells of amends at once. What a view shows otherwise counts once it can be no older than the last change.
+    """
+    for source, reports in (("closed", account.closed_orders), ("open", account.open_orders)):
+        for report in reports:
+            order = ledger.order(report.cl_ord_id, report.order_id)
+            changed_ns = order.amended_ns if order is not None else None
+            if changed_ns is not None and account.asked_ns - changed_ns < view_lag_s * NANOS_PER_S:
+                continue
+            if (fact := amended_fact(ledger, report, source)) is not None:
+                yield fact
+
+
 def _ended_fact(order: Order, report: OrderReport, source: str) -> Fact | None:
     told = report.cum_qty
     tells_total = told is not None or report.status is VenueStatus.FILLED
@@ -111,7 +141,11 @@ def _ended_fact(order: Order, report: OrderReport, source: str) -> Fact | None:
 def account_facts(
     ledger: Ledger, account: AccountSeen, policy: OrderPolicy, clock_offset_ns: int, clock_error_ns: int
 ) -> Iterator[Fact]:
-    """Facts that bring the ledger to the account, fills first. Each must be folded before the next is asked for."""
+    """Facts that bring the ledger to the account, fills before states, and before them what the orders were amended to.
+
+    Each must be folded before the next is asked for.
+    """
+    yield from _amends(ledger, account, policy.view_lag_s)
     for execution in account.fills:
         if (fill := fill_fact(ledger, execution, "trades")) is not None:
             yield fill

@@ -75,5 +75,5 @@ def exposure(ledger: Ledger, market: Market, symbol: Symbol) -> Usd:
     held = mid.times(coins) if mid is not None else NO_USD
     for order in ledger.unsettled.values():
         if order.symbol == symbol and order.side is Side.BUY:
-            held += order.submitted.limit_price.times(order.outstanding)
+            held += order.limit_price.times(order.outstanding)
     return held

@@ -198,6 +198,22 @@ class OrderEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderAmended:
+    """Its size or limit is not what it was: people or the venue changed it there. `qty` is the new total, with fills.
+
+    Written by what the venue tells, never by what was asked: what may still be executed follows the venue.
+    """
+
+    VERSION: ClassVar[int] = 1
+    cl_ord_id: str
+    order_id: str
+    qty: Qty
+    limit_price: Price
+    reason: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class OrderAbsent:
     """It never lived: deadline, view lag and clock error are past, and all four views lack it."""
 
@@ -458,6 +474,7 @@ Fact: TypeAlias = (
     | OrderOpened
     | OrderFilled
     | OrderEnded
+    | OrderAmended
     | OrderAbsent
     | OrderSurprised
     | CancelRequested

@@ -68,9 +68,15 @@ class OrderStates:
         self._live.clear()
 
     def take(self, read: ExecutionsRead) -> list[Input]:
-        """Inputs of one frame, in its order: a fill stands before the state that it led to."""
+        """Inputs of one frame, in its order: a fill stands before the state that it led to.
+
+        In a snapshot the states come first: they tell what an order was amended to, which its fills are measured by.
+        """
         inputs: list[Input] = []
-        for record in read.records:
+        records = read.records
+        if read.is_snapshot:
+            records = tuple(sorted(records, key=lambda record: record.fill is not None))
+        for record in records:
             inputs += self._take_record(record, is_snapshot=read.is_snapshot)
         inputs += [PrivateMalformed(f"{malformed.what}: {malformed.why}") for malformed in read.malformed]
         return inputs

@@ -33,6 +33,7 @@ from aether.domain.facts import (
     Numbered,
     OrderAbsent,
     OrderAccepted,
+    OrderAmended,
     OrderEnded,
     OrderFilled,
     OrderOpened,
@@ -90,6 +91,9 @@ LINES: Mapping[type[Fact], tuple[Line, ...]] = MappingProxyType(
         OrderOpened: (_line("order.live", "info", "cl_ord_id order_id source"),),
         OrderFilled: (_line("order.filled", "info", f"strategy symbol name cl_ord_id order_id side qty {_FILL}"),),
         OrderEnded: (_line("order.ended", "info", "cl_ord_id order_id status reason cum_qty source"),),
+        OrderAmended: (
+            _line("order.amended", "warning", "cl_ord_id order_id qty limit_price_usd=limit_price reason source"),
+        ),
         OrderAbsent: (_line("order.absent", "warning", "cl_ord_id views"),),
         OrderSurprised: (_line("order.surprised", "warning", "cl_ord_id what"),),
         CancelRequested: (_line("order.cancel_asked", "info", "cl_ord_id why"),),

@@ -213,6 +213,7 @@ def _amended(order: Order, rules: PairRules) -> Data:
 # What the records say, beside names and statuses, that tell of a change of an order which stays live.
 _CHANGES: Mapping[str, Callable[[Order, PairRules], Data]] = {
     "amended": _amended,
+    "restated": _amended,
     "status": _status_changed,
     "iceberg_refill": _shown,
 }

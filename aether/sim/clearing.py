@@ -13,6 +13,7 @@ from aether.sim.account import Account, WorkingOrder
 from aether.sim.fees import cost_of, fee_of, most_of
 from aether.sim.pair_market import PairMarket
 from aether.sim.records import (
+    AmendCause,
     AmendRecord,
     Change,
     Event,
@@ -96,11 +97,12 @@ class Clearing:
         """Report an order's state to its account."""
         self.events.append(OrderEvent(exec_type, working.order, trade, self.now_ns))
 
-    def tell_amended(self, working: WorkingOrder, reason: str) -> None:
-        """Report what a client made of an open order, and keep it in the order's history."""
+    def tell_amended(self, working: WorkingOrder, amend_type: AmendCause, reason: str) -> None:
+        """Report what a client or the engine made of an open order, and keep it in the order's history."""
         picture = replace(working.order, reason=reason)
-        self.events.append(OrderEvent("amended", picture, None, self.now_ns))
-        record = AmendRecord(self.new_id("T"), "user", picture, reason, self.now_ns)
+        exec_type: ExecType = "amended" if amend_type == "user" else "restated"
+        self.events.append(OrderEvent(exec_type, picture, None, self.now_ns))
+        record = AmendRecord(self.new_id("T"), amend_type, picture, reason, self.now_ns)
         working.owner.amends.setdefault(working.order_id, []).append(record)
 
     def _priced(

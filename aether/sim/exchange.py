@@ -31,6 +31,7 @@ from aether.sim.pair_market import PairMarket
 from aether.sim.records import (
     SYSTEM_STATUSES,
     Amend,
+    AmendCause,
     AmendRecord,
     Book,
     BookSide,
@@ -178,19 +179,30 @@ class Exchange(ExchangeViews):
         """
         self.advance(now_ns)
         working = self._open(account, amend.order_id)
-        market = self._markets[working.order.pair]
-        check_amend_status(self._system_status, market.rules.status, working, amend)
+        check_amend_status(self._system_status, self._markets[working.order.pair].rules.status, working, amend)
         check_deadline(amend.deadline_ns, self._clearing.now_ns)
+        return self._amend(working, amend, "user", USER_REQUEST)
+
+    def restate_order(self, account: str, amend: Amend, reason: str, now_ns: int) -> str:
+        """Change an open order as the engine itself may, whoever placed it (Kraken docs, executions: `restated`).
+
+        Returns the id of the change. Raises ExchangeRefusal as `amend_order`, and then nothing happened.
+        """
+        self.advance(now_ns)
+        return self._amend(self._open(account, amend.order_id), amend, "restated", reason)
+
+    def _amend(self, working: WorkingOrder, amend: Amend, amend_type: AmendCause, reason: str) -> str:
+        market = self._markets[working.order.pair]
         changed = amended(market, working, amend)
         history = working.owner.amends.setdefault(working.order_id, [])
         if not history:
             history.append(original(working.order))
         if changed.lots_left:
-            self._matcher.become(market, working, changed)
+            self._matcher.become(market, working, changed, amend_type, reason)
             self._settle(market)
         else:
             working.order = changed.order
-            self._clearing.tell_amended(working, USER_REQUEST)
+            self._clearing.tell_amended(working, amend_type, reason)
             self._end(working, "canceled", USER_REQUEST)
         return working.owner.amends[working.order_id][-1].amend_id
 

@@ -11,7 +11,7 @@ from aether.sim.clearing import Clearing, check_funds
 from aether.sim.order_book import BookHalf
 from aether.sim.pair_market import PairMarket
 from aether.sim.pricing import offset_ticks, trailing_ticks
-from aether.sim.records import ExchangeRefusal, OrderSide, PairRules, TakerKind
+from aether.sim.records import AmendCause, ExchangeRefusal, OrderSide, PairRules, TakerKind
 from aether.sim.triggers import is_reached, looks_up, pulls
 
 SELF_TRADE = "Cannot trade with self"
@@ -120,7 +120,14 @@ class Matcher:
         else:
             market.bench.remove(working)
 
-    def become(self, market: PairMarket, working: WorkingOrder, changed: WorkingOrder) -> None:
+    def become(
+        self,
+        market: PairMarket,
+        working: WorkingOrder,
+        changed: WorkingOrder,
+        amend_type: AmendCause,
+        reason: str,
+    ) -> None:
         """Let a resting or waiting order be what an amend made of it; where its price moved, it may trade now."""
         keeps_place = changed.ticks == working.ticks and changed.lots_left <= working.lots_left
         rests = working.order_id in market.resting
@@ -131,7 +138,7 @@ class Matcher:
         self._clearing.hold_anew(market, working)
         if rests and keeps_place:
             self._show_less(market, working)
-        self._clearing.tell_amended(working, USER_REQUEST)
+        self._clearing.tell_amended(working, amend_type, reason)
         if rests and not keeps_place:
             self.enter(market, working)
         elif working.trigger_ticks and working.is_waiting and working.order.status != "pending_new":

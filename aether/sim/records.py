@@ -30,6 +30,8 @@ SelfTrade: TypeAlias = Literal["cancel_newest", "cancel_oldest", "cancel_both"]
 PriceType: TypeAlias = Literal["static", "quote", "pct"]
 Reference: TypeAlias = Literal["last", "index"]
 OrderStatus: TypeAlias = Literal["pending_new", "new", "partially_filled", "filled", "canceled", "expired"]
+AmendCause: TypeAlias = Literal["user", "restated"]
+AmendType: TypeAlias = Literal["original"] | AmendCause
 ExecType: TypeAlias = Literal[
     "pending_new",
     "new",
@@ -38,6 +40,7 @@ ExecType: TypeAlias = Literal[
     "canceled",
     "expired",
     "amended",
+    "restated",
     "status",
     "iceberg_refill",
 ]
@@ -215,13 +218,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class AmendRecord:
-    """One row of an order's history: what it was from `at_ns` on, and why (Kraken docs, Order Amends).
-
-    This engine never restates an order by itself, so nothing is `restated` here.
-    """
+    """One row of an order's history: what it was from `at_ns` on, and why (Kraken docs, Order Amends)."""
 
     amend_id: str
-    amend_type: Literal["original", "user"]
+    amend_type: AmendType
     order: Order
     reason: str
     at_ns: int

@@ -28,6 +28,7 @@ from aether.domain.instruments import Side
 from aether.domain.orders import OrderType, PriceType, SelfTrade, TimeInForce, Trigger, VenueStatus
 from aether.domain.spot_gate import recall
 from aether.domain.values import NANOS_PER_S, Price, Qty
+from aether.sim.records import Amend
 
 D = Decimal
 Play = Callable[..., None]
@@ -47,6 +48,30 @@ def amend(stage: Any, order: SubmitOrder, order_id: str, **changes: Any) -> Amen
 
 def latest(stage: Any, cl_ord_id: str) -> Any:
     return [told.report for told in stage.of(OrderReported) if told.report.cl_ord_id == cl_ord_id][-1]
+
+
+# --- changed from elsewhere ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", ["people", "the engine"])
+def test_a25_terms_that_others_changed_are_told_as_they_are_now(play: Play, by: str) -> None:
+    async def scene(stage: Any) -> None:
+        await stage.live()
+        order = stage.resting()
+        order_id = await placed(stage, order)
+        change, now_ns = Amend(order_id, qty=D("0.004")), stage.clock.wall_ns()
+        if by == "people":
+            stage.exchange.amend_order(stage.account, change, now_ns)
+        else:
+            stage.exchange.restate_order(stage.account, change, "Order restated", now_ns)
+        stage.settle()
+
+        await stage.until(lambda: latest(stage, "rests").qty == Qty(D("0.004")), "the new terms")
+        assert latest(stage, "rests").limit_price == order.limit_price
+        seen = await stage.venue.account(AskAccount("the terms", 0))
+        assert [(report.order_id, report.qty) for report in seen.open_orders] == [(order_id, Qty(D("0.004")))]
+
+    play(scene, hearing=("venue",))
 
 
 # --- amends -------------------------------------------------------------------------------------------------------

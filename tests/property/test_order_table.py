@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from aether.core.ledger import Ledger
 from aether.core.orders import Event, Order, OrderState
-from aether.core.reconcile import fill_fact, order_fact
+from aether.core.reconcile import amended_fact, fill_fact, order_fact
 from aether.domain.facts import (
     AnswerLost,
     CancelRequested,
@@ -21,6 +21,7 @@ from aether.domain.facts import (
     Numbered,
     OrderAbsent,
     OrderAccepted,
+    OrderAmended,
     OrderRefused,
     OrderSubmitted,
     OrderSurprised,
@@ -78,6 +79,7 @@ class AnyOrderOfNews(RuleBasedStateMachine):
         self.ledger = Ledger()
         self.fills: dict[str, Decimal] = {}
         self.told_total: Decimal | None = None
+        self.asked, self.price = ASKED, PRICE
         self.states = [OrderState.IN_FLIGHT]
         self.fold(SUBMITTED)
 
@@ -140,7 +142,18 @@ class AnyOrderOfNews(RuleBasedStateMachine):
         if fact is not None and not isinstance(fact, OrderSurprised):
             self.told_total = None if total is None else D(total)
             if status is VenueStatus.FILLED:
-                self.told_total = max(D(total or 0), ASKED)
+                self.told_total = max(D(total or 0), self.asked)
+
+    @rule(qty=st.sampled_from(["4", "10", "12.5"]), price=st.sampled_from(["99", "100", "101"]))
+    def its_terms_are_reported(self, qty: str, price: str) -> None:
+        is_settled = self.order.state is OrderState.DONE and self.order.is_settled
+        told = replace(REPORT, qty=Qty(D(qty)), limit_price=Price(D(price)))
+        fact = amended_fact(self.ledger, told, "executions")
+        is_news = (D(qty), Price(D(price))) != (self.asked, self.price)
+        assert (fact is not None) == (is_news and not is_settled)
+        if isinstance(fact, OrderAmended):
+            self.fold(fact)
+            self.asked, self.price = D(qty), Price(D(price))
 
     @rule()
     def it_is_accepted(self) -> None:
@@ -184,17 +197,18 @@ class AnyOrderOfNews(RuleBasedStateMachine):
     def the_worst_case_is_reserved_until_it_is_proven_smaller(self) -> None:
         filled = self.order.filled.coins
         is_told = self.order.state is OrderState.DONE and self.told_total is not None
-        may_come = self.told_total if is_told and self.told_total is not None else ASKED
+        may_come = self.told_total if is_told and self.told_total is not None else self.asked
         if self.order.state is OrderState.NEVER_LIVED:
             may_come = filled
         outstanding = max(D(0), may_come - filled)
         assert self.order.outstanding.coins == outstanding
-        assert self.order.reserved_usd.amount == RESERVED * outstanding / ASKED
+        scale = self.price.usd_per_coin / PRICE.usd_per_coin
+        assert self.order.reserved_usd.amount == RESERVED * outstanding * scale / ASKED
         assert self.order.reserved_usd >= NO_USD
 
     @invariant()
     def it_leaves_tracking_only_with_evidence_and_all_fills_that_it_counted(self) -> None:
-        may_come = ASKED if self.told_total is None else self.told_total
+        may_come = self.asked if self.told_total is None else self.told_total
         has_all = self.order.state is OrderState.DONE and self.order.filled.coins >= may_come
         is_settled = has_all or self.order.state is OrderState.NEVER_LIVED
         assert (NAME not in self.ledger.unsettled) == is_settled == self.order.is_settled

@@ -274,8 +274,9 @@ class Make:
     def report(cl_ord_id: str | None, status: VenueStatus, cum_qty: str | None = None, **changes: Any) -> OrderReport:
         order_id = f"O-{cl_ord_id}" if cl_ord_id else "O-HUMAN"
         filled = None if cum_qty is None else Qty(D(cum_qty))
-        order = (str(BTC), BTC, Side.BUY, Qty(D(10)), Price(D(100)))
-        whole = OrderReport(order_id, cl_ord_id, *order, status, filled, reason="", venue_ns=T0)
+        qty, limit = (None, None) if cl_ord_id else (Qty(D(10)), Price(D(100)))  # of ours: not said, so as submitted
+        pair = (str(BTC), BTC, Side.BUY)
+        whole = OrderReport(order_id, cl_ord_id, *pair, qty, limit, status, filled, reason="", venue_ns=T0)
         return replace(whole, **changes)
 
     @staticmethod

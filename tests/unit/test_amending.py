@@ -272,6 +272,19 @@ def test_the_history_begins_with_the_order_as_it_entered(exchange: Exchange) -> 
     assert exchange.amends("bob", order.order_id) == []
 
 
+def test_a25_what_the_engine_restates_is_told_as_that_and_stands_in_the_history(exchange: Exchange) -> None:
+    order = exchange.add_order("ann", limit("buy", "0.1", "9000.0"), 2 * S)
+    exchange.drain()
+
+    exchange.restate_order("ann", amend(order, qty="0.05"), "Order restated", 3 * S)
+
+    told = [event for event in exchange.drain() if isinstance(event, OrderEvent)]
+    assert [(event.exec_type, event.order.qty, event.order.reason) for event in told] == [
+        ("restated", D("0.05"), "Order restated")
+    ]
+    assert [record.amend_type for record in exchange.amends("ann", order.order_id)] == ["original", "restated"]
+
+
 # --- the older edit ---------------------------------------------------------------------------------------------------
 
 

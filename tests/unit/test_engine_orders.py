@@ -17,6 +17,8 @@ from aether.domain.facts import (
     HoldBegan,
     OrderAbsent,
     OrderAccepted,
+    OrderAmended,
+    OrderEnded,
     OrderFilled,
     OrderOpened,
     OrderRefused,
@@ -532,3 +534,93 @@ def test_the_account_is_read_back_to_before_the_oldest_order_that_is_not_settled
     desk.tick(after_s=60)
 
     assert desk.asks[-1].since_ns == desk.my_order.submitted_ns - 120 * 1_000_000_000
+
+
+# --- amended by people or by the venue ------------------------------------------------------------------------------
+
+
+def terms_of(desk: Any) -> tuple[str, str]:
+    return str(desk.my_order.qty), str(desk.my_order.limit_price)
+
+
+def test_a25_an_amend_told_by_the_stream_moves_what_is_reserved_before_the_next_order(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make)
+    reserved, free = desk.ledger.reserved_usd, publish(desk.engine).cash_free_usd
+    half = Qty(desk.order.qty.coins / 2)
+    step = desk.report(VenueStatus.NEW, qty=half, limit_price=desk.order.limit_price, reason="User requested")
+
+    assert kinds(step) == [OrderAmended]
+    assert desk.ledger.reserved_usd.amount * 2 == reserved.amount
+    assert publish(desk.engine).cash_free_usd - free == desk.ledger.reserved_usd.amount
+    assert publish(desk.engine).orders[-1].qty == half.coins
+
+
+def test_a25_an_amend_that_is_told_again_is_no_news(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make)
+    for _ in range(2):
+        desk.report(VenueStatus.NEW, qty=Qty(D(1)), limit_price=desk.order.limit_price)
+        desk.look(after_s=1, open_orders=(make.report(desk.order.cl_ord_id, VenueStatus.NEW, "0", qty=Qty(D(1))),))
+
+    assert len(desk.said(OrderAmended)) == 1
+
+
+def test_a25_a_fill_at_the_amended_terms_breaks_no_contract_whoever_tells_it_first(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make)
+    name, more = desk.order.cl_ord_id, Qty(desk.order.qty.coins + 5)
+    closed = make.report(name, VenueStatus.FILLED, str(more), qty=more, limit_price=make.price("101"))
+    desk.look(after_s=1, fills=(make.execution("T1", name, str(more), "101"),), closed_orders=(closed,))
+
+    assert kinds_after(desk, OrderAmended) == [OrderAmended, OrderFilled, OrderEnded]
+    assert desk.ledger.halts == {}
+    assert desk.my_order.is_settled
+
+
+def test_a25_a_fill_from_before_the_amend_that_is_told_after_it_breaks_no_contract(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make)
+    desk.report(VenueStatus.NEW, qty=desk.order.qty, limit_price=make.price("90"))
+    desk.fill("T1", "1", str(desk.order.limit_price))
+
+    assert desk.ledger.halts == {}
+
+
+def test_a29_a_fill_outside_all_terms_that_the_order_ever_had_halts_its_pair(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make)
+    desk.report(VenueStatus.NEW, qty=desk.order.qty, limit_price=make.price("101"))
+    desk.fill("T1", "1", "101.1")
+
+    assert list(desk.ledger.halts) == [("symbol:BTC/USD", "halt_contract_broken")]
+    assert desk.ledger.portfolio.balance("BTC") == 1
+
+
+@pytest.mark.parametrize(("after_s", "is_believed"), [(59, False), (60, True)])
+def test_a25_a_view_that_may_be_behind_takes_no_amend_back(
+    new_desk: Any, make: Any, after_s: int, *, is_believed: bool
+) -> None:
+    desk = resting(new_desk, make, resting_s_max=3600)
+    as_it_was = (str(desk.order.qty), str(desk.order.limit_price))
+    desk.report(VenueStatus.NEW, qty=Qty(D(1)), limit_price=make.price("90"))
+    old = make.report(
+        desk.order.cl_ord_id, VenueStatus.NEW, "0", qty=desk.order.qty, limit_price=desk.order.limit_price
+    )
+    desk.look(after_s=after_s, open_orders=(old,))
+
+    assert terms_of(desk) == (as_it_was if is_believed else ("1", "90"))
+
+
+def test_a25_the_first_amend_is_believed_from_any_view(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make)
+    desk.look(after_s=1, open_orders=(make.report(desk.order.cl_ord_id, VenueStatus.NEW, "0", qty=Qty(D(1))),))
+
+    assert terms_of(desk) == ("1", str(desk.order.limit_price))
+
+
+def test_a25_an_order_that_is_settled_is_amended_by_nobody(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make)
+    desk.report(VenueStatus.CANCELED, "0")
+
+    assert desk.report(VenueStatus.NEW, qty=Qty(D(1))).facts == ()
+
+
+def kinds_after(desk: Any, first: type) -> list[type]:
+    kinds = [type(numbered.fact) for numbered in desk.facts]
+    return kinds[kinds.index(first) :]

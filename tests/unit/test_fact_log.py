@@ -39,6 +39,7 @@ from aether.observe.log import FIELDS, start_log
 PROMISED = {
     *("lifecycle.started", "lifecycle.stopping", "lifecycle.ended", "size.decided", "risk.refused", "order.sent"),
     *("order.acked", "order.live", "order.unknown", "order.absent", "order.filled", "order.rejected"),
+    "order.amended",
     *("recon.clean", "recon.difference", "halt.set", "halt.released", "signal.changed"),
 }
 

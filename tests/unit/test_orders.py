@@ -14,6 +14,7 @@ from aether.domain.facts import (
     Fact,
     OrderAbsent,
     OrderAccepted,
+    OrderAmended,
     OrderEnded,
     OrderOpened,
     OrderRefused,
@@ -48,11 +49,15 @@ EXPECTED = {
     "never_lived": {"accepted": "open", "opened": "open", "filled": "open", "ended": "done"},
     "done": {"accepted": "done", "filled": "done", "ended": "done"},
 }
-REMARKS = ("cancel_asked", "cancel_refused", "surprised")  # allowed everywhere, moving nothing
+REMARKS = ("cancel_asked", "cancel_refused", "amended", "surprised")  # allowed everywhere, moving nothing
 
 
 def ended(status: VenueStatus, cum_qty: str | None) -> OrderEnded:
     return OrderEnded(NAME, "O-1", status, "", None if cum_qty is None else Qty(D(cum_qty)), "executions")
+
+
+def amended(qty: str, limit_price: str) -> OrderAmended:
+    return OrderAmended(NAME, "O-1", Qty(D(qty)), Price(D(limit_price)), "User requested", "executions")
 
 
 def fact_of(event: Event, make: Any) -> Fact:
@@ -66,6 +71,7 @@ def fact_of(event: Event, make: Any) -> Fact:
         Event.ABSENT: OrderAbsent(NAME, ("open",), UtcNanos(make.T0)),
         Event.CANCEL_ASKED: CancelRequested(NAME, "old"),
         Event.CANCEL_REFUSED: CancelRefused(NAME, "unknown order"),
+        Event.AMENDED: amended("8", "99"),
         Event.SURPRISED: OrderSurprised(NAME, "?"),
     }
     return facts[event]
@@ -242,3 +248,34 @@ def test_a_cancel_asked_for_before_the_order_has_a_name_waits_for_it(make: Any) 
 
     assert not alive.after(CancelRequested(NAME, "out"), make.T0).waits_for_cancel
     assert not make.order().after(OrderAccepted(NAME, "O-1"), make.T0).waits_for_cancel
+
+
+@pytest.mark.parametrize(
+    ("qty", "limit_price", "outstanding", "reserved"),
+    [("8", "100", "4", "401.6"), ("14", "100", "10", "1004"), ("10", "50", "6", "301.2"), ("4", "100", "0", "0")],
+)
+def test_a25_outstanding_and_reservation_follow_the_amended_terms(
+    make: Any, qty: str, limit_price: str, outstanding: str, reserved: str
+) -> None:
+    order = order_in(OrderState.OPEN, make).after(make.filled("T1", NAME, "4", limit_price), make.T0)
+    order = order.after(amended(qty, limit_price), make.T0 + 7)
+
+    assert (order.qty, order.limit_price, order.amended_ns) == (Qty(D(qty)), Price(D(limit_price)), make.T0 + 7)
+    assert (order.outstanding, order.reserved_usd) == (Qty(D(outstanding)), Usd(D(reserved)))
+    assert order.is_full is (outstanding == "0")
+
+
+def test_a25_the_loosest_terms_are_kept_for_fills_that_are_told_late(make: Any) -> None:
+    order = order_in(OrderState.OPEN, make)
+    for qty, limit_price in (("14", "101"), ("6", "95")):
+        order = order.after(amended(qty, limit_price), make.T0)
+    assert (order.qty_most, order.price_worst) == (Qty(D(14)), Price(D(101)))
+
+    sell = make.order(side=Side.SELL).after(amended("6", "90"), make.T0).after(amended("6", "95"), make.T0)
+    assert (sell.qty_most, sell.price_worst) == (Qty(D(10)), Price(D(90)))
+
+
+def test_a25_an_amended_order_is_full_with_its_new_quantity(make: Any) -> None:
+    order = order_in(OrderState.OPEN, make).after(amended("4", "100"), make.T0)
+
+    assert order.after(ended(VenueStatus.FILLED, None), make.T0).outstanding == Qty(D(4))
