@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -280,7 +280,10 @@ class _AtomicConnection(sqlite3.Connection):
 @asynccontextmanager
 async def _connected(uri: str) -> AsyncIterator[aiosqlite.Connection]:
     _refuse_unopenable(uri)
-    async with aiosqlite.connect(uri, uri=True, isolation_level=None, factory=_AtomicConnection) as connection:
+    async with AsyncExitStack() as stack:
+        connecting = aiosqlite.connect(uri, uri=True, isolation_level=None, factory=_AtomicConnection)
+        with _sqlite_told():  # a disk may fail between the two openings
+            connection = await stack.enter_async_context(connecting)
         yield connection
 
 
@@ -306,7 +309,7 @@ async def _rows(connection: aiosqlite.Connection, sql: str, parameters: Sequence
 async def _settle(connection: aiosqlite.Connection, pragmas: Sequence[str]) -> None:
     # EXTRA until the file is in WAL mode: it also syncs the directory when the first rollback journal is removed. A
     # power cut could otherwise bring that journal back, and its rollback would hide all that the WAL holds.
-    for pragma in ("synchronous=EXTRA", *pragmas):
+    for pragma in (*pragmas, "synchronous=EXTRA"):
         await _rows(connection, f"PRAGMA {pragma}")
 
 
