@@ -111,7 +111,7 @@ _RANGES: tuple[tuple[str, Ranges], ...] = (
     ("delisting", {"for_ms": (300_000, 3_600_000)}),
     ("price_jump", {"percent": (3, 60), "for_ms": (500, 60_000)}),
     ("human_order", {"for_ms": (1_000, 300_000)}),
-    ("many_fills", {"fills": (51, 120)}),
+    ("many_fills", {"fills": (60, 120)}),
     ("kill", {"after": (1, 400)}),
     ("kill_at_disk power_loss", {"after": (1, 60)}),
     ("step_forward step_back", {"by_ms": (500, 3_600_000)}),
