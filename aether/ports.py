@@ -101,7 +101,7 @@ class OrderVenue(Protocol):
         ...
 
     async def account(self, ask: AskAccount) -> AccountSeen | AccountUnavailable:
-        """All views of the account, `closed` and `trades` back to `ask.since_ns`; nothing is raised."""
+        """All views asked for, `closed`, `trades` and `ledgers` back to `ask.since_ns`; nothing is raised."""
         ...
 
     async def fees(self, symbols: Sequence[Symbol]) -> tuple[FeesSeen, ...]:

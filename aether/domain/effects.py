@@ -160,10 +160,14 @@ class SetDeadMan:
 
 @dataclass(frozen=True, slots=True)
 class AskAccount:
-    """Take the venue's account: balances, open orders, and what happened to orders since `since_ns` (venue time)."""
+    """Take the venue's account: balances, open orders, and what happened to orders since `since_ns` (venue time).
+
+    `with_ledgers` asks for the rows of the venue's ledger since then too, which costs more of its patience.
+    """
 
     why: str
     since_ns: int
+    with_ledgers: bool = False
 
 
 Effect: TypeAlias = (

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TypeAlias
 
 from aether.domain.actors import Actor
+from aether.domain.entries import AccountEntry
 from aether.domain.instruments import Instrument, Side
 from aether.domain.orders import AssetBalance, Execution, OrderReport
 from aether.domain.values import Price, Qty, Symbol
@@ -220,8 +221,9 @@ class FillReported:
 class AccountSeen:
     """The venue's account, asked between `asked_ns` and `answered_ns` (our wall clock).
 
-    `views` names the views that answered: `balances`, `executions`, `open`, `closed`, `trades`. An order is absent only
-    if the last four are all there and lack it. `since_ns` (venue time) is how far back `closed` and `trades` reach.
+    `views` names the views that answered: `balances`, `executions`, `open`, `closed`, `trades`, and `ledgers` where it
+    was asked for. An order is absent only if the four in the middle are all there and lack it. `since_ns` (venue time)
+    is how far back `closed`, `trades` and `ledgers` reach. Ledger rows stand oldest first.
     """
 
     asked_ns: int
@@ -233,6 +235,7 @@ class AccountSeen:
     closed_orders: tuple[OrderReport, ...]
     fills: tuple[Execution, ...]
     live_cl_ord_ids: tuple[str, ...]
+    entries: tuple[AccountEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from aether.domain.effects import AskAccount
+from aether.domain.entries import AccountEntry
 from aether.domain.inputs import AccountSeen
 from aether.domain.orders import Execution, OrderReport
 from aether.domain.spot_gate import SpotGate
@@ -23,6 +24,7 @@ from aether.kraken.account import (
     read_trades,
 )
 from aether.kraken.endpoints import Endpoint
+from aether.kraken.ledger_rows import LedgersPage, read_ledgers
 from aether.kraken.listings import AssetNames, load_asset_names
 from aether.kraken.private_stream import PrivateListener
 from aether.kraken.rest import RestClient
@@ -30,7 +32,7 @@ from aether.kraken.strict_json import Unreadable
 from aether.ports import Clock
 
 ORDERS_IN_QUERY = 50  # Kraken docs, QueryOrders
-ROWS_IN_PAGE = 50  # Kraken docs, ClosedOrders and TradesHistory
+ROWS_IN_PAGE = 50  # Kraken docs, ClosedOrders, TradesHistory and Ledgers
 
 
 class AccountViews:
@@ -47,7 +49,8 @@ class AccountViews:
         """All views of now. Raises VenueUnavailable, VenueRefused, OutcomeUnknown, Unreadable.
 
         Open orders are asked before closed ones, so that one which ends in between is in at least one of them; trades
-        come last, so that every fill that the balances hold is among them.
+        come after the balances, so that every fill that those hold is among them, and the ledger's rows last, so that
+        no trade of theirs is looked for in vain.
         """
         asked_ns = self._clock.wall_ns()
         is_live = self._stream.is_live
@@ -58,7 +61,8 @@ class AccountViews:
         open_orders = read_open_orders(await self._rest.call(Endpoint.OPEN_ORDERS), self._gate)
         closed_orders = await self._closed_orders(ask.since_ns)
         fills = await self._fills(ask.since_ns, (*open_orders, *closed_orders))
-        views = ("balances", "executions", "open", "closed", "trades")
+        entries = await self._entries(ask.since_ns, self._names) if ask.with_ledgers else ()
+        views = ("balances", "executions", "open", "closed", "trades", *(("ledgers",) if ask.with_ledgers else ()))
         return AccountSeen(
             asked_ns=asked_ns,
             answered_ns=self._clock.wall_ns(),
@@ -69,6 +73,7 @@ class AccountViews:
             closed_orders=closed_orders,
             fills=fills,
             live_cl_ord_ids=live,
+            entries=entries,
         )
 
     async def _closed_orders(self, since_ns: int) -> tuple[OrderReport, ...]:
@@ -97,6 +102,20 @@ class AccountViews:
             if _is_last(page, offset, news=len(found) - known):
                 return await self._with_our_ids(tuple(found.values()), orders)
 
+    async def _entries(self, since_ns: int, names: AssetNames) -> tuple[AccountEntry, ...]:
+        """All pages, turned round: Kraken tells the newest first, also of rows that bear one time."""
+        found: dict[str, AccountEntry] = {}
+        offset = 0
+        while True:
+            fields = {"start": _start(since_ns), "ofs": str(offset)}
+            page = read_ledgers(await self._rest.call(Endpoint.LEDGERS, fields), names)
+            known = len(found)
+            found.update({entry.entry_id: entry for entry in page.entries})
+            offset += page.rows
+            if _is_last(page, offset, news=len(found) - known):
+                oldest_first = list(found.values())[::-1]
+                return tuple(sorted(oldest_first, key=lambda entry: entry.venue_ns))
+
     async def _with_our_ids(self, trades: Sequence[Execution], orders: Sequence[OrderReport]) -> tuple[Execution, ...]:
         """Fill in the client order ids that trade records lack: from the orders seen, else by asking for the order."""
         ids = {order.order_id: order.cl_ord_id for order in orders}
@@ -115,7 +134,7 @@ class AccountViews:
         return self._stream.states.cl_ord_id(order_id)
 
 
-def _is_last(page: OrdersPage | TradesPage, rows_seen: int, *, news: int) -> bool:
+def _is_last(page: OrdersPage | TradesPage | LedgersPage, rows_seen: int, *, news: int) -> bool:
     """Whether no page follows; where Kraken tells no count, a page that is not full is the last.
 
     Raises Unreadable where one should follow a page of which every row is known: they would come without end.

@@ -39,6 +39,7 @@ class Endpoint(Enum):
     CLOSED_ORDERS = EndpointRules("ClosedOrders", is_private=True, counter_cost=4)
     QUERY_ORDERS = EndpointRules("QueryOrders", is_private=True, counter_cost=1)
     TRADES_HISTORY = EndpointRules("TradesHistory", is_private=True, counter_cost=4)
+    LEDGERS = EndpointRules("Ledgers", is_private=True, counter_cost=4)
     TRADE_VOLUME = EndpointRules("TradeVolume", is_private=True, counter_cost=1)
     CANCEL_ORDER = EndpointRules("CancelOrder", is_private=True, counter_cost=0, may_repeat=False)
     CANCEL_ORDERS = EndpointRules("CancelOrderBatch", is_private=True, counter_cost=0, may_repeat=False, is_json=True)

@@ -30,6 +30,7 @@ NEEDED: Mapping[str, str] = MappingProxyType(
         "query-funds": "balances and fee rates",
         "query-open-trades": "open orders, and the executions stream",
         "query-closed-trades": "orders that ended, and trades: what became of an order whose answer was lost",
+        "query-ledger": "the ledger: deposits, withdrawals and rewards, so that each change of a balance is explained",
         "modify-trades": "placing and amending orders",
         "close-trades": "cancelling orders",
         "create-ws-token": "the private stream, over which orders go",
@@ -41,7 +42,7 @@ FUNDING = frozenset({"add-funds", "withdraw-funds", "earn-funds", "add-withdraw-
 """Permissions that move money, or prepare to; a daemon's key never needs one."""
 
 _OR_SHARED = ", or stop the program that uses this one now"
-_HARMLESS = frozenset({"query-ledger", "export-data"})
+_HARMLESS = frozenset({"export-data"})
 _MONEY_WORDS = ("fund", "withdraw", "deposit", "transfer", "earn", "stake")
 
 

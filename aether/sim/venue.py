@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from random import Random
 
 from aether.domain.effects import AmendOrder, AskAccount, CancelBatch, CancelOrder, SetDeadMan, SubmitBatch, SubmitOrder
+from aether.domain.entries import AccountEntry
 from aether.domain.errors import VenueUnavailable
 from aether.domain.inputs import (
     AccountSeen,
@@ -36,7 +37,7 @@ from aether.domain.orders import (
 from aether.domain.spot_gate import SpotGate
 from aether.domain.values import NANOS_PER_S, Price, Qty, Symbol, Usd
 from aether.ports import Clock, Put
-from aether.sim.exchange import Event, ExchangeRefusal, Order, OrderEvent, Trade
+from aether.sim.exchange import Event, ExchangeRefusal, LedgerEntry, Order, OrderEvent, Trade
 from aether.sim.venue_words import (
     UNAVAILABLE,
     UNKNOWN_OUTCOMES,
@@ -184,7 +185,7 @@ class SimVenue:
         return DeadManAnswered(dead_man.timeout_s, done=True, trigger_ns=whole_ns, text="")
 
     async def account(self, ask: AskAccount) -> AccountSeen | AccountUnavailable:
-        """All views of the account, `closed` and `trades` back to `ask.since_ns`; nothing is raised."""
+        """All views asked for, `closed`, `trades` and `ledgers` back to `ask.since_ns`; nothing is raised."""
         asked_ns = self._clock.wall_ns()
         await self._travel()
         self._world.catch_up()
@@ -195,17 +196,19 @@ class SimVenue:
         open_orders = exchange.open_orders(self._account)
         closed = [(order, order.closed_ns or 0) for order in exchange.closed_orders(self._account)]
         trades = exchange.trades(self._account)
+        rows = exchange.ledgers(self._account) if ask.with_ledgers else []
         await self._travel()
         return AccountSeen(
             asked_ns=asked_ns,
             answered_ns=self._clock.wall_ns(),
             since_ns=ask.since_ns,
-            views=ACCOUNT_VIEWS,
+            views=(*ACCOUNT_VIEWS, *(("ledgers",) if ask.with_ledgers else ())),
             balances=tuple(AssetBalance(asset, total, held) for asset, (total, held) in balances),
             open_orders=tuple(self._report(order, order.opened_ns) for order in open_orders),
             closed_orders=tuple(self._report(order, ended) for order, ended in closed if ended >= ask.since_ns),
             fills=tuple(self._execution(trade) for trade in trades if trade.at_ns >= ask.since_ns),
             live_cl_ord_ids=tuple(order.cl_ord_id for order in open_orders if order.cl_ord_id is not None),
+            entries=tuple(_entry(row) for row in rows if row.at_ns >= ask.since_ns),
         )
 
     async def fees(self, symbols: Sequence[Symbol]) -> tuple[FeesSeen, ...]:
@@ -280,3 +283,17 @@ class SimVenue:
             liquidity=Liquidity.MAKER if trade.liquidity == "m" else Liquidity.TAKER,
             venue_ns=trade.at_ns,
         )
+
+
+def _entry(row: LedgerEntry) -> AccountEntry:
+    return AccountEntry(
+        entry_id=row.ledger_id,
+        refid=row.ref_id,
+        kind=row.type,
+        subtype=row.subtype,
+        asset=row.asset,
+        amount=row.amount,
+        fee=row.fee,
+        balance=row.balance,
+        venue_ns=row.at_ns,
+    )

@@ -20,6 +20,7 @@ from aether.domain.orders import AssetBalance, Liquidity, VenueStatus
 from aether.domain.spot_gate import recall
 from aether.domain.values import NANOS_PER_S, Qty
 from aether.sim.exchange import NewOrder
+from aether.sim.foreign_acts import ForeignActs
 
 BTC = recall("BTC/USD")
 
@@ -94,6 +95,38 @@ def test_closed_orders_and_trades_reach_back_to_the_time_asked_for(play: Play) -
     play(scene, hearing=("venue",))
 
 
+def test_e08_e09_e10_the_ledger_tells_what_people_did_and_ties_trades_to_their_fills(play: Play) -> None:
+    async def scene(stage: Any) -> None:
+        await stage.live()
+        began_ns = stage.clock.wall_ns()
+        assert isinstance(await stage.venue.submit(stage.taking()), SubmitAccepted)
+        await stage.until(lambda: stage.has_ended("takes"), "it is filled")
+        others = ForeignActs(stage.exchange, stage.account)
+        others.deposit("USD", Decimal("12.5"), stage.clock.wall_ns())
+        others.begin_to_earn("BTC", Decimal("0.005"), stage.clock.wall_ns())
+        others.reward("BTC.F", Decimal("0.00000001"), stage.clock.wall_ns())
+        others.buy(BTC, Decimal("0.02"), stage.clock.wall_ns())
+        stage.settle()
+
+        seen = await stage.venue.account(AskAccount("test", began_ns, with_ledgers=True))
+        assert isinstance(seen, AccountSeen)
+        assert set(seen.views) == {"balances", "executions", "open", "closed", "trades", "ledgers"}
+        rows = [entry for entry in seen.entries if entry.venue_ns >= began_ns]  # REST may reach back to the opening too
+        assert {entry.refid for entry in rows if entry.kind == "trade"} == {fill.exec_id for fill in seen.fills}
+        told = [(entry.kind, entry.subtype, entry.asset) for entry in rows if entry.kind != "trade"]
+        assert told == [
+            ("deposit", "", "USD"),
+            ("earn", "allocation", "BTC"),
+            ("earn", "allocation", "BTC.F"),
+            ("earn", "reward", "BTC.F"),
+        ]
+        last = {entry.asset: entry.balance for entry in seen.entries}
+        assert last == {balance.asset: balance.total for balance in seen.balances}
+        assert {balance.asset: balance for balance in seen.balances} == booked(stage)
+
+    play(scene, hearing=("venue",))
+
+
 def test_many_orders_and_fills_are_all_seen(play: Play) -> None:
     """More than one page of Kraken's, which holds 50."""
 
@@ -112,8 +145,10 @@ def test_many_orders_and_fills_are_all_seen(play: Play) -> None:
             )
             stage.exchange.add_order(stage.account, order, stage.clock.wall_ns())
         stage.settle()
-        seen = await stage.venue.account(AskAccount("test", began_ns))
+        seen = await stage.venue.account(AskAccount("test", began_ns, with_ledgers=True))
         assert isinstance(seen, AccountSeen)
+        trades = [entry for entry in seen.entries if entry.kind == "trade"]  # REST may reach back to the opening too
+        assert len(trades) == len({entry.entry_id for entry in trades}) == 2 * len(seen.fills)
         expected = {f"many-{number}" for number in range(60)}
         assert {order.cl_ord_id for order in seen.closed_orders} == expected
         assert {fill.cl_ord_id for fill in seen.fills} == expected

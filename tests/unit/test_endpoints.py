@@ -115,6 +115,7 @@ ALLOWED = {
     "/0/private/ClosedOrders",
     "/0/private/QueryOrders",
     "/0/private/TradesHistory",
+    "/0/private/Ledgers",
     "/0/private/TradeVolume",
     "/0/private/CancelOrder",
     "/0/private/CancelOrderBatch",

@@ -20,6 +20,7 @@ from aether.kraken.account import (
     read_trades,
 )
 from aether.kraken.endpoints import Endpoint
+from aether.kraken.ledger_rows import read_ledgers
 from aether.kraken.listings import AssetNames, read_asset_names, read_bars, read_listings
 from aether.kraken.messages import ExecutionsRead, Unspoken
 from aether.kraken.strict_json import Malformed
@@ -45,6 +46,8 @@ REST: dict[str, ReadRest] = {
         read_asset_names(result).v2(asset) for asset in ("XXBT", "ZEUR", "ZUSD", "XXBT.F")
     ],
     "kraken-async-rs/rest-closed_orders.json": read_closed_orders,
+    "kraken-async-rs/rest-ledgers_info.json": lambda result, _: read_ledgers(result, NAMES),
+    "xchange/ledgerinfo-data.json": lambda result, _: read_ledgers(result, NAMES),
     "kraken-async-rs/rest-ohlc_data.json": lambda result, _: read_bars(result, 3),
     "kraken-async-rs/rest-open_orders.json": read_open_orders,
     "kraken-async-rs/rest-trade_volume.json": read_fees,
@@ -80,8 +83,6 @@ NOT_CALLED: dict[str, tuple[str, str]] = {
     "kraken-async-rs/rest-trade_balance.json": ("TradeBalance", "sums for margin, at prices of Kraken's choice"),
     "kraken-async-rs/rest-open_positions.json": ("OpenPositions", "margin: no position is ever ours"),
     "kraken-async-rs/rest-query_trades_info.json": ("QueryTrades", "TradesHistory tells all of our trades"),
-    "kraken-async-rs/rest-ledgers_info.json": ("Ledgers", "balances are taken from BalanceEx, profit from fills"),
-    "xchange/ledgerinfo-data.json": ("Ledgers", "balances are taken from BalanceEx, profit from fills"),
     "kraken-async-rs/rest-recent_spreads.json": ("Spread", "the book says it, verified"),
     "xchange/spreads-data.json": ("Spread", "the book says it, verified"),
     "kraken-async-rs/rest-ticker_information.json": ("Ticker", "the book and the trades say it"),

@@ -54,7 +54,7 @@ def test_an_end_that_cannot_be_read_is_none() -> None:
 
 def test_a_key_that_trades_alone_passes_without_a_word(clock: Any) -> None:
     assert examine(GOOD, clock) == ()
-    assert examine(replace(GOOD, permissions=GOOD.permissions | {"query-ledger", "export-data"}), clock) == ()
+    assert examine(replace(GOOD, permissions=GOOD.permissions | {"export-data"}), clock) == ()
 
 
 @pytest.mark.parametrize("permission", [*sorted(FUNDING), "withdraw-everything", "stake-coins", "WITHDRAW_FUNDS"])

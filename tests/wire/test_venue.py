@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -867,6 +868,84 @@ async def test_pages_are_turned_until_all_is_seen_and_rows_met_twice_count_once(
         ("TradesHistory", "0", "1789999999"),
         ("TradesHistory", "50", "1789999999"),
     ]
+
+
+def ledger_row(kind: str, amount: str, balance: str, asset: str = "ZUSD", **more: Any) -> dict[str, Any]:
+    return {
+        "refid": "Q1", "time": 1790000002.5, "type": kind, "subtype": "", "aclass": "currency", "asset": asset,
+        "amount": amount, "fee": "0.0000", "balance": balance, **more,
+    }  # fmt: skip
+
+
+async def test_e08_the_ledger_is_read_where_it_is_asked_for_and_oldest_first(
+    account_answers: Any, venue: KrakenVenue
+) -> None:
+    """E09: what earns is an asset of its own, which is no free money."""
+    toy = account_answers
+    rows = {
+        "L3": ledger_row("earn", "0.5", "0.5", "XBT.F", subtype="allocation"),
+        "L2": ledger_row("earn", "-0.5", "1.0", "XXBT", subtype="allocation"),
+        "L1": ledger_row("deposit", "500.0000", "600.0000", time=1790000001.25),
+    }
+    toy.answers("Ledgers", {"ledger": rows, "count": 3})
+
+    seen, without = await venue.account(replace(ASK, with_ledgers=True)), await venue.account(ASK)
+
+    assert isinstance(seen, AccountSeen)
+    assert isinstance(without, AccountSeen)
+    assert (seen.views[-1], without.views[-1], without.entries) == ("ledgers", "trades", ())
+    assert [(e.entry_id, e.kind, e.subtype, e.asset, e.net, e.balance) for e in seen.entries] == [
+        ("L1", "deposit", "", "USD", Decimal(500), Decimal(600)),
+        ("L2", "earn", "allocation", "BTC", Decimal("-0.5"), Decimal(1)),
+        ("L3", "earn", "allocation", "BTC.F", Decimal("0.5"), Decimal("0.5")),
+    ]
+    assert seen.entries[0].venue_ns == 1_790_000_001_250_000_000
+
+
+async def test_ledger_rows_that_shift_to_a_later_page_are_met_twice_and_none_is_lost(
+    account_answers: Any, venue: KrakenVenue
+) -> None:
+    toy = account_answers
+    first = {f"L{n}": ledger_row("deposit", "1.0000", "1.0000") for n in range(60, 10, -1)}
+    second = {f"L{n}": ledger_row("deposit", "1.0000", "1.0000") for n in range(11, 0, -1)}
+    toy.answers("Ledgers", {"ledger": first, "count": 60}, {"ledger": second, "count": 61})
+
+    seen = await venue.account(replace(ASK, with_ledgers=True))
+
+    assert isinstance(seen, AccountSeen)
+    assert [entry.entry_id for entry in seen.entries] == [f"L{n}" for n in range(1, 61)]
+    asked = [(fields["ofs"], fields["start"]) for name, fields, _ in toy.calls if name == "Ledgers"]
+    assert asked == [("0", "1789999999"), ("50", "1789999999")]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ledger_row("deposit", "NaN", "1"),
+        ledger_row("deposit", "1", "1e99"),
+        ledger_row("deposit", "1", "1", fee=None),
+        {"type": "deposit"},
+        [],
+    ],
+)
+async def test_a_ledger_row_that_cannot_be_read_ends_the_look(
+    row: Any, account_answers: Any, venue: KrakenVenue
+) -> None:
+    account_answers.answers("Ledgers", {"ledger": {"L1": row}, "count": 1})
+
+    assert isinstance(await venue.account(replace(ASK, with_ledgers=True)), AccountUnavailable)
+
+
+async def test_b16_an_unknown_kind_of_ledger_row_goes_on_as_it_is(account_answers: Any, venue: KrakenVenue) -> None:
+    row = ledger_row("moon\x1bdust", "1", "1", refid=None, subtype=None)
+    del row["balance"]
+    account_answers.answers("Ledgers", {"ledger": {"L1": row}})
+
+    seen = await venue.account(replace(ASK, with_ledgers=True))
+
+    assert isinstance(seen, AccountSeen)
+    (entry,) = seen.entries
+    assert (entry.kind, entry.refid, entry.subtype, entry.balance) == ("moon\\x1bdust", "", "", None)
 
 
 async def test_pages_without_a_count_are_turned_until_one_is_not_full(account_answers: Any, venue: KrakenVenue) -> None:
