@@ -5,10 +5,11 @@ PEERS := .venv-peers
 FREQTRADE := .venv-freqtrade
 CASES ?= 1000000
 SEED ?= 1
+KILLS ?= 200
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run test check ci peers peers-freqtrade fuzz lock clean bench help
+.PHONY: run test check ci peers peers-freqtrade fuzz kills lock clean bench help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -30,6 +31,7 @@ ci: $(VENV)/.fuzz ## what `make test` leaves out: longer properties, fuzzing, a 
 	TEST_PROFILE=ci $(PYTEST) -n 2 --dist loadfile tests/property tests/wire tests/simulation/test_day_of_trading.py tests/simulation/test_rate_storm.py
 	$(BIN)/python -m tests.fuzz --cases 10000
 	$(BIN)/python -m tests.fuzz.coverage_guided --cases 10000
+	$(BIN)/python -m tests.kills --kills 5
 	$(MAKE) peers
 
 peers: $(VENV)/.run $(PEERS)/.done ## other people's clients on the sandbox
@@ -41,6 +43,9 @@ peers-freqtrade: $(VENV)/.run $(PEERS)/.done $(FREQTRADE)/.done ## a freqtrade b
 fuzz: $(VENV)/.fuzz ## wound what both decoders read, CASES=1000000 times from SEED=1, then guided by coverage
 	$(BIN)/python -m tests.fuzz --cases $(CASES) --seed $(SEED)
 	$(BIN)/python -m tests.fuzz.coverage_guided --cases $(CASES) --seed $(SEED)
+
+kills: $(VENV)/.dev ## SIGKILL the real daemon KILLS=200 times at moments of SEED=1, and compare journal and account
+	$(BIN)/python -m tests.kills --kills $(KILLS) --seed $(SEED)
 
 bench: $(VENV)/.dev $(PEERS)/.done ## speed and memory, each figure beside a peer or a floor of the same run
 	$(BIN)/python tests/bench/run.py

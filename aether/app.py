@@ -86,7 +86,9 @@ async def run_world(
         journal = await stack.enter_async_context(
             open_journal(path, account=outside.account, tag=tag, created_ns=clock.wall_ns())
         )
-        recovered = await recover(journal, label_of(settings, outside.account, journal), clock)
+        recovered = await recover(
+            journal, label_of(settings, outside.account, journal), clock, crashes_max=settings.world.crashes_max
+        )
         parts = await outside.connect()
         for warning in parts.warnings:
             announce(f"warning {warning}")

@@ -50,6 +50,8 @@ class World(_Section):
     """directory of journals, tapes and the control socket"""
     seed: int = Field(default=1, ge=0, lt=2**63)
     """seed of everything drawn by chance (back-off jitter, the made market)"""
+    crashes_max: int = Field(default=5, ge=1, le=1_000_000)
+    """runs without an orderly end, in five minutes, from which the next one trades only when people resume it"""
 
 
 class Kraken(_Section):

@@ -162,8 +162,12 @@ async def sandbox_at(settings: Settings, clock: Clock) -> AsyncIterator[tuple[Ma
 
 
 def sandbox_account(hello: Mapping[str, str]) -> str:
-    """Account of a sandbox's key: a new sandbox is a new account."""
-    return f"sandbox-{hashlib.sha256(hello['api_key'].encode()).hexdigest()[:12]}"
+    """Account of a sandbox's key: a new sandbox is a new account.
+
+    Where one account has several keys, `account` in the line says that they share a journal: the first of its keys.
+    """
+    named = hello.get("account", hello["api_key"])
+    return f"sandbox-{hashlib.sha256(named.encode()).hexdigest()[:12]}"
 
 
 @asynccontextmanager
@@ -379,7 +383,7 @@ def read_hello(path: Path) -> dict[str, str]:
     try:
         hello = orjson.loads(read_secret_file(path, key).splitlines()[0])
         wanted = {name: str(hello[name]) for name in ("rest", "ws_public", "ws_private", "api_key", "api_secret")}
-        wanted |= {"ca": str(hello["ca"])} if "ca" in hello else {}
+        wanted |= {name: str(hello[name]) for name in ("ca", "account") if name in hello}
         hosts = {name: urlsplit(wanted[name]).hostname for name in ("rest", "ws_public", "ws_private")}
     except (ValueError, IndexError, KeyError, TypeError) as error:
         raise BadConfiguration(f"{path} is not what a sandbox printed", f"{key}: keep its first line there") from error

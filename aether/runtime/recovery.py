@@ -35,8 +35,11 @@ class Recovered:
     began: RunBegan
 
 
-async def recover(journal: Journal, label: RunLabel, clock: Clock) -> Recovered:
-    """Fold the whole journal, its chain checked on the way. Raises JournalBroken at the first bad row."""
+async def recover(journal: Journal, label: RunLabel, clock: Clock, *, crashes_max: int = CRASHES_MAX) -> Recovered:
+    """Fold the whole journal, its chain checked on the way. Raises JournalBroken at the first bad row.
+
+    After `crashes_max` runs within CRASH_WINDOW_S that came to no orderly end, the new one begins halted.
+    """
     ledger, starts_ns = Ledger(), []
     async for numbered in journal.read():
         ledger.fold(numbered)
@@ -55,6 +58,6 @@ async def recover(journal: Journal, label: RunLabel, clock: Clock) -> Recovered:
         code_version=label.code_version,
         settings_digest=label.settings_digest,
         seed=label.seed,
-        crash_loop=crashes >= CRASHES_MAX,
+        crash_loop=crashes >= crashes_max,
     )
     return Recovered(ledger, began)

@@ -23,7 +23,7 @@ from aether.policies import TICK_MS, gate_of, pace_of, policy_of
 from aether.runtime.clock import SystemClock
 from aether.settings import Settings, load_settings
 from aether.sim.recorded import asset_pairs_json
-from aether.worlds import MADE_ACCOUNT, Place, place_of, read_hello, sandbox_config
+from aether.worlds import MADE_ACCOUNT, Place, place_of, read_hello, sandbox_account, sandbox_config
 
 ROOT = Path(__file__).parents[2]
 BTC, ETH = recall("BTC/USD"), recall("ETH/USD")
@@ -231,6 +231,12 @@ def hello_file(tmp_path: Path) -> Path:
 def test_the_first_line_of_a_sandbox_is_read(hello_file: Path) -> None:
     hello_file.write_bytes(orjson.dumps({**HELLO, "more": 1}) + b"\nand what it said later\n")
     assert read_hello(hello_file) == HELLO
+
+
+def test_keys_of_one_account_share_its_journal_where_the_line_names_the_account(hello_file: Path) -> None:
+    assert sandbox_account(HELLO) != sandbox_account({**HELLO, "api_key": "another"})
+    hello_file.write_bytes(orjson.dumps({**HELLO, "api_key": "another", "account": "key"}))
+    assert sandbox_account(read_hello(hello_file)) == sandbox_account(HELLO)
 
 
 @pytest.mark.parametrize("host", ["localhost", "[::1]", "127.0.0.1"])

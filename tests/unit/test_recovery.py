@@ -129,6 +129,11 @@ async def test_as_many_crashes_as_the_bound_in_the_window_are_a_loop() -> None:
     assert (await recovered(*starts(CRASHES_MAX))).began.crash_loop
 
 
+async def test_the_bound_is_the_settings() -> None:
+    journal = ListJournal(history(*starts(CRASHES_MAX)))
+    assert not (await recover(journal, LABEL, StoppedClock(), crashes_max=CRASHES_MAX + 1)).began.crash_loop
+
+
 async def test_an_orderly_end_wipes_the_count() -> None:
     told = [*starts(CRASHES_MAX), (90, ENDED)]
     assert not (await recovered(*told)).began.crash_loop
