@@ -145,6 +145,11 @@ class SymbolPicture:
         self.candles = {bar_s: Candles(bar_s) for bar_s in bar_lengths_s}
         self._book: BookChanged | None = None
 
+    @property
+    def book(self) -> BookChanged | None:
+        """The last whole picture, live or not; None before the first."""
+        return self._book
+
     def take_book(self, book: BookChanged, at_ns: int) -> None:
         """A whole new picture. One with an empty or crossed side is no quote."""
         self._book = book

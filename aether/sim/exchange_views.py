@@ -93,6 +93,10 @@ class ExchangeViews:
         book = self._markets[pair].book
         return tuple(islice(book.bids.levels(), depth)), tuple(islice(book.asks.levels(), depth))
 
+    def book_changes(self, pair: str) -> int:
+        """How often the public book was told anew: where it is the same number, it is the same book."""
+        return self._markets[pair].book_changes
+
     def last_trade_price(self, pair: str) -> Decimal | None:
         """Price of the latest public trade, None before the first."""
         market = self._markets[pair]

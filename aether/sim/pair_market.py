@@ -21,7 +21,7 @@ class PairMarket:
     """Book and public record of one pair. `tell` receives public events in order."""
 
     __slots__ = (
-        *("_before", "_tell", "bench", "book", "last_ticks"),
+        *("_before", "_tell", "bench", "book", "book_changes", "last_ticks"),
         *("public_trades", "resting", "rules", "trade_count", "unheard"),
     )
 
@@ -33,6 +33,7 @@ class PairMarket:
         self.unheard: deque[int] = deque()  # prices of trades that the bench has not heard yet
         self.last_ticks: int | None = None
         self.trade_count = 0
+        self.book_changes = 0  # how often the public book was told anew
         self.public_trades: deque[PublicTrade] = deque(maxlen=PUBLIC_TRADES_KEPT)
         self._tell = tell
         self._before: dict[tuple[BookSide, int], int] = {}
@@ -121,6 +122,7 @@ class PairMarket:
         """Tell each level whose quantity is another than at the last call."""
         if not self._before:
             return
+        self.book_changes += 1
         for (side, ticks), before in self._before.items():
             now = self.book.half(side).lots_at(ticks)
             if now != before:

@@ -36,6 +36,9 @@ PARTS_HELD_BY: dict[str, tuple[str, ...]] = {
         "sim/triggers.py",
     ),
     "unit/test_fault_port.py": ("sim/fault_acts.py", "sim/fault_port.py", "sim/fault_wire.py"),
+    "simulation/test_invariants.py": tuple(
+        f"simulator/invariants/{name}.py" for name in ("liveness", "market", "money", "orders", "process", "reading")
+    ),
     "unit/test_sandbox_rest.py": (
         *("sim/assets.py", "sim/field_text.py", "sim/order_form.py", "sim/order_text.py"),
         *("sim/rest_private.py", "sim/rest_records.py", "sim/rest_trading.py", "sim/view_lag.py"),
