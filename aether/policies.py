@@ -32,7 +32,7 @@ def _admitted(gate: SpotGate, name: str, key: str) -> Symbol:
 def policy_of(settings: Settings, gate: SpotGate) -> Policy:
     """What the core is told, in its own types. Raises BadConfiguration for a strategy's pair that is not traded."""
     sizing = settings.sizing.model_dump(exclude={"regimes", "rebalance_usd_min"})
-    orders = settings.orders.model_dump(exclude={"stall_ms_max", "stop_s_max"})
+    orders = settings.orders.model_dump(exclude={"stall_ms_max", "stop_s_max", "account_is_ours"})
     return Policy(
         risk=RiskLimits(**_with_usd(settings.risk.model_dump())),
         sizing=SizingPolicy(

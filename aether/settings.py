@@ -28,6 +28,7 @@ from aether.domain.errors import BadConfiguration
 from aether.runtime.machine import WARM_BARS
 
 ENV_PREFIX = "AETHER__"
+DEAD_MAN_S_MIN = 15
 
 Usd = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=20)]
 Amount = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=30)]
@@ -195,6 +196,10 @@ class Orders(_Section):
     """seconds"""
     cancel_on_stop: bool
     """true or false"""
+    account_is_ours: bool = False
+    """true or false"""
+    dead_man_s: int = Field(default=0, ge=0, le=3_600)
+    """seconds, 15 to 3600, or 0"""
 
 
 class Sandbox(_Section):
@@ -407,6 +412,7 @@ def _unit_of(loc: tuple[int | str, ...]) -> str:
 
 
 def _cross_check(settings: Settings) -> None:
+    _check_dead_man(settings.orders)
     if settings.sizing.volatility_bars_short >= settings.sizing.volatility_bars_long:
         raise BadConfiguration("sizing.volatility_bars_short is not below volatility_bars_long", "make it smaller")
     thresholds = [regime.ratio_percent_min for regime in settings.sizing.regimes]
@@ -430,3 +436,18 @@ def _check_windows(settings: Settings) -> None:
         if strategy.slow_bars * SLOW_WINDOWS > WARM_BARS:
             most = WARM_BARS // SLOW_WINDOWS
             raise BadConfiguration(f"strategies.{name}.slow_bars is longer than history", f"at most {most}")
+
+
+def _check_dead_man(orders: Orders) -> None:
+    if not orders.dead_man_s:
+        return
+    if orders.dead_man_s < DEAD_MAN_S_MIN:
+        raise BadConfiguration(
+            f"orders.dead_man_s of {orders.dead_man_s} leaves no time to renew it",
+            f"set {DEAD_MAN_S_MIN} at least (Kraken recommends 60), or 0",
+        )
+    if not orders.account_is_ours:
+        raise BadConfiguration(
+            "orders.dead_man_s would cancel every order of the account, yours too",
+            "set orders.account_is_ours = true if nobody else trades on it, or dead_man_s = 0",
+        )

@@ -30,7 +30,16 @@ _ROWS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 _STATUS_FIGURES = (
     *("run", "world", "account", "real_money", "code_version", "settings_digest", "is_stopping", "system_status"),
-    *("clock_offset_ms", "reconciled_ns", "equity_usd", "unpriced", "cash_usd", "cash_free_usd", "exposure_usd"),
+    *(
+        "clock_offset_ms",
+        "reconciled_ns",
+        "dead_man_trigger_ns",
+        "equity_usd",
+        "unpriced",
+        "cash_usd",
+        "cash_free_usd",
+        "exposure_usd",
+    ),
     *("day_pnl_usd", "drawdown_ratio", "open_orders", "unresolved_orders", "external_orders"),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aether.core import reconcile
+from aether.core import dead_man, reconcile
 from aether.core.halts import ALL, HoldCause, symbol_scope
 from aether.core.orders import Event, Order, OrderState
 from aether.core.reconcile import Mismatch
@@ -38,7 +38,6 @@ from aether.domain.inputs import (
     AmendUnknown,
     CancelAllAnswered,
     CancelAnswered,
-    DeadManAnswered,
     FeesSeen,
     FillReported,
     OrderReported,
@@ -97,6 +96,8 @@ def _emit_of_order(bench: Workbench, cl_ord_id: str, fact: Fact) -> None:
         return
     bench.emit(fact)
     order = bench.ledger.orders[cl_ord_id]
+    if isinstance(fact, OrderEnded):
+        dead_man.heard_of_end(bench, cl_ord_id, fact.reason)
     if isinstance(fact, OrderEnded) and fact.cum_qty is not None and fact.cum_qty < before.filled:
         why = f"{cl_ord_id} ended with {fact.cum_qty} filled, {before.filled} are booked"
         bench.halt(symbol_scope(order.symbol), "halt_contract_broken", why)
@@ -165,19 +166,15 @@ def cancel_answered(bench: Workbench, answer: CancelAnswered) -> None:
         bench.ask_account(f"the cancel of {answer.cl_ord_id} was not taken: {answer.text}")
 
 
-def change_answered(
-    bench: Workbench, answer: AmendAccepted | AmendRefused | AmendUnknown | CancelAllAnswered | DeadManAnswered
-) -> None:
+def change_answered(bench: Workbench, answer: AmendAccepted | AmendRefused | AmendUnknown | CancelAllAnswered) -> None:
     """What was asked of several orders, or of one that lives on: reports tell of a clear yes, all else is looked at."""
     match answer:
-        case AmendAccepted() | CancelAllAnswered(done=True) | DeadManAnswered(done=True):
+        case AmendAccepted() | CancelAllAnswered(done=True):
             pass
         case AmendRefused(cl_ord_id=cl_ord_id, text=text) | AmendUnknown(cl_ord_id=cl_ord_id, why=text):
             bench.ask_account(f"the amend of {cl_ord_id} was not taken: {text}")
         case CancelAllAnswered(text=text):
             bench.ask_account(f"not all orders were cancelled: {text}")
-        case DeadManAnswered(text=text):
-            bench.ask_account(f"the dead man's switch was not set: {text}")
 
 
 def order_reported(bench: Workbench, reported: OrderReported) -> None:
@@ -285,6 +282,7 @@ def _agree(bench: Workbench, account: AccountSeen) -> None:
         is_news = is_news or (HoldCause.PRIVATE_STREAM.value, ALL) in bench.ledger.holds
         bench.release(HoldCause.PRIVATE_STREAM, ALL)
         bench.release(HoldCause.STARTING, ALL)
+    dead_man.agreed(bench, account.asked_ns)
     is_news = is_news or bench.now_ns - (bench.ledger.reconciled_ns or 0) >= RECONCILED_EVERY_NS
     for symbol, (refused_ns, times) in bench.refused.items():
         wait_ns = bench.policy.orders.reconcile_s * NANOS_PER_S << min(times - 1, _DOUBLINGS_MAX)

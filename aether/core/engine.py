@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from aether.core import account, authority, deciding, upkeep
+from aether.core import account, authority, dead_man, deciding, upkeep
 from aether.core.halts import ALL, HoldCause, symbol_scope
 from aether.core.ledger import Ledger
 from aether.core.market import STALL_DRAIN_NS
@@ -50,6 +50,7 @@ from aether.domain.inputs import (
     HistorySeen,
     InstrumentSeen,
     LoopStalled,
+    MaintenanceAnnounced,
     OrderReported,
     PrivateMalformed,
     PrivateStreamLive,
@@ -81,6 +82,7 @@ class Engine(Workbench):
             FeedLost: self._feed_lost,
             InstrumentSeen: self._instrument,
             SystemStatusSeen: self._system_status,
+            MaintenanceAnnounced: partial(dead_man.announced, self),
             ClockMeasured: self._clock,
             PrivateStreamLive: partial(account.stream_live, self),
             PrivateStreamLost: partial(account.stream_lost, self),
@@ -93,7 +95,7 @@ class Engine(Workbench):
             AmendRefused: partial(account.change_answered, self),
             AmendUnknown: partial(account.change_answered, self),
             CancelAllAnswered: partial(account.change_answered, self),
-            DeadManAnswered: partial(account.change_answered, self),
+            DeadManAnswered: partial(dead_man.answered, self),
             OrderReported: partial(account.order_reported, self),
             FillReported: partial(account.fill_reported, self),
             AccountSeen: partial(account.account_seen, self),
@@ -224,6 +226,7 @@ class Engine(Workbench):
         for order in tuple(self.ledger.unsettled.values()):
             if order.state is OrderState.IN_FLIGHT:
                 self.emit(AnswerLost(order.cl_ord_id, "the last run ended before the answer"))
+        dead_man.begin(self)
         if began.crash_loop:
             self.halt(ALL, "halt_crash_loop", "too many starts in a short time; look at the log before resuming")
 
@@ -234,6 +237,7 @@ class Engine(Workbench):
         upkeep.mark_equity(self)
         upkeep.tend_orders(self)
         upkeep.tend_account(self)
+        dead_man.tend(self)
         for picture in self.market.pictures.values():
             deciding.decide(self, picture)
 
@@ -249,6 +253,8 @@ class Engine(Workbench):
             self.hold(HoldCause.STOPPING, ALL, asked.why)
             if self.policy.orders.cancel_on_stop:
                 self.cancel_in_scope(ALL, asked.why)
+            self.dead_man_next_ns = 0
+            dead_man.tend(self)
 
     def _run_ending(self, ending: RunEnding) -> None:
         resting = sum(1 for order in self.ledger.unsettled.values() if order.state is OrderState.OPEN)

@@ -25,6 +25,7 @@ class HoldCause(StrEnum):
     CLOCK = "clock"
     DISK = "disk"
     STOPPING = "stopping"
+    DEAD_MAN = "dead_man"  # the switch fired: the account is looked at first
     REFUSED = "refused"  # for want of funds or rate, which nothing here explains: the account is looked at first
 
 

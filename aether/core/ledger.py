@@ -13,6 +13,9 @@ from aether.domain.facts import (
     AnswerLost,
     CancelRefused,
     CancelRequested,
+    DeadManArmed,
+    DeadManDisarmed,
+    DeadManFired,
     DifferenceAccepted,
     DifferenceEnded,
     DifferenceFound,
@@ -103,6 +106,7 @@ class Ledger:
         self.external_orders: dict[str, ExternalOrderSeen] = {}
         self.differences: tuple[DifferenceFound, ...] = ()
         self.mark: EquityMarked | None = None
+        self.dead_man: DeadManArmed | None = None  # outlasts runs: the venue does not forget it either
         self.sent_ns: list[int] = []  # of the last day, ascending also where the clock was set back over a restart
         self.last_sent_ns: dict[tuple[str, Symbol], int] = {}
 
@@ -236,6 +240,8 @@ class Ledger:
                 self.started, self.is_stopping, self.has_ended = fact, False, False
                 self.holds.clear()
                 self.paused.clear()
+            case DeadManArmed() | DeadManFired() | DeadManDisarmed():
+                self.dead_man = fact if isinstance(fact, DeadManArmed) else None
             case StopBegan():
                 self.is_stopping = True
             case RunEnded():

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
-from aether.domain.inputs import Bar, BookChanged, HistorySeen, Level, TradeSeen
+from aether.domain.inputs import Bar, BookChanged, HistorySeen, Level, Maintenance, TradeSeen
 from aether.domain.instruments import Side
 from aether.domain.values import MONEY, NANOS_PER_MS, NANOS_PER_S, ZERO, Bps, Price, Symbol, Usd
 
@@ -241,12 +241,16 @@ def _price(book: BookChanged, level: Level) -> Price:
 class Market:
     """The pictures of all symbols in use, and what is known of the venue as a whole."""
 
-    __slots__ = ("_of_base", "clock_at_ns", "clock_error_ns", "clock_offset_ns", "pictures", "system_status")
+    __slots__ = (
+        *("_of_base", "clock_at_ns", "clock_error_ns", "clock_offset_ns"),
+        *("maintenance", "pictures", "system_status"),
+    )
 
     def __init__(self, bars_of: dict[Symbol, tuple[int, ...]]) -> None:
         self.pictures = {symbol: SymbolPicture(symbol, bars) for symbol, bars in bars_of.items()}
         self._of_base = {symbol.removesuffix("/USD"): picture for symbol, picture in self.pictures.items()}
         self.system_status = "unknown"
+        self.maintenance: tuple[Maintenance, ...] = ()
         self.clock_at_ns: int | None = None
         self.clock_offset_ns = 0
         self.clock_error_ns = 0

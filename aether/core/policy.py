@@ -58,7 +58,7 @@ class SizingPolicy:
 
 @dataclass(frozen=True, slots=True)
 class OrderPolicy:
-    """How orders are sent and waited for."""
+    """How orders are sent and waited for. `dead_man_s` of 0 leaves the dead man's switch alone."""
 
     deadline_ms: int
     resting_s_max: int
@@ -69,6 +69,7 @@ class OrderPolicy:
     unresolved_retry_s: int
     clock_offset_ms_max: int
     cancel_on_stop: bool
+    dead_man_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)

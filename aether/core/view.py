@@ -160,6 +160,7 @@ class View:
     system_status: str
     clock_offset_ms: int
     reconciled_ns: int | None
+    dead_man_trigger_ns: int | None
     equity_usd: Decimal | None
     unpriced: tuple[str, ...]
     cash_usd: Decimal
@@ -227,6 +228,7 @@ def _view(engine: Engine, orders: tuple[OrderView, ...]) -> View:
         system_status=market.system_status,
         clock_offset_ms=market.clock_offset_ns // NANOS_PER_MS,
         reconciled_ns=engine.reconciled_ns,
+        dead_man_trigger_ns=_dead_man_trigger(engine),
         equity_usd=valuation.equity.amount if valuation else None,
         unpriced=valuation.unpriced if valuation else (),
         cash_usd=ledger.portfolio.balance(USD),
@@ -254,6 +256,13 @@ def _view(engine: Engine, orders: tuple[OrderView, ...]) -> View:
         limits=_limits(engine, valuation, exposures),
         differences=tuple((item.asset, item.expected, item.seen) for item in ledger.differences),
     )
+
+
+def _dead_man_trigger(engine: Engine) -> int | None:
+    """When it fires unless renewed, by our clock; None while it is off."""
+    trigger_ns = engine.dead_man_trigger_ns
+    is_armed = engine.ledger.dead_man is not None and trigger_ns is not None
+    return trigger_ns - engine.market.clock_offset_ns if is_armed and trigger_ns is not None else None
 
 
 def _day_pnl(ledger: Ledger, valuation: Valuation | None) -> Decimal | None:

@@ -64,6 +64,9 @@ class Workbench:
         self.asked_ns: int | None = None
         self.next_ask_ns = 0
         self.ask_again = False
+        self.dead_man_next_ns = 0  # when to ask for it again, by our clock
+        self.dead_man_trigger_ns: int | None = None  # when it fires unless renewed, in the venue's time, at the latest
+        self.dead_man_fired_ns: int | None = None
         self._input_seq = 0
         self._facts: list[Numbered] = []
         self._effects: list[Effect] = []
@@ -94,6 +97,11 @@ class Workbench:
     def ask(self, effect: Effect) -> None:
         """Have this carried out once the facts of this step are on disk."""
         self._effects.append(effect)
+
+    @property
+    def venue_now_ns(self) -> int:
+        """Now, in the venue's time as far as we know it."""
+        return self.now_ns + self.market.clock_offset_ns
 
     def hold(self, cause: HoldCause, scope: str, why: str) -> None:
         """Begin a hold, once."""

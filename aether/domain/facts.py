@@ -356,6 +356,36 @@ class EquityMarked:
     peak: Usd
 
 
+# --- the dead man's switch ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DeadManArmed:
+    """From here on the venue is asked to cancel every order of the account unless asked again within `timeout_s`.
+
+    Written before the first request, not at each renewal: a later run knows that the switch may be armed.
+    """
+
+    VERSION: ClassVar[int] = 1
+    timeout_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadManFired:
+    """The venue cancelled every order of the account, those of others too; it is off until armed anew."""
+
+    VERSION: ClassVar[int] = 1
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadManDisarmed:
+    """The venue said that the switch is off."""
+
+    VERSION: ClassVar[int] = 1
+    why: str
+
+
 # --- holds, halts, commands, runs ---------------------------------------------------------------------------------
 
 
@@ -489,6 +519,9 @@ Fact: TypeAlias = (
     | InstrumentAdopted
     | FeesAdopted
     | EquityMarked
+    | DeadManArmed
+    | DeadManFired
+    | DeadManDisarmed
     | HoldBegan
     | HoldEnded
     | TradingHalted

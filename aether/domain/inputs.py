@@ -85,6 +85,21 @@ class SystemStatusSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class Maintenance:
+    """One announced standstill of the venue, from `start_ns` on in its time; `end_ns` is None where no end is told."""
+
+    start_ns: int
+    end_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceAnnounced:
+    """All standstills that the venue announces now, in place of those it announced before."""
+
+    windows: tuple[Maintenance, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ClockMeasured:
     """Venue time minus our wall clock, and half the round trip as its error; both in nanoseconds."""
 
@@ -352,6 +367,7 @@ Input: TypeAlias = (
     | FeedLost
     | InstrumentSeen
     | SystemStatusSeen
+    | MaintenanceAnnounced
     | ClockMeasured
     | PrivateStreamLive
     | PrivateStreamLost

@@ -74,6 +74,7 @@ _DETAILS = (
     *("cost_usd", "cum_qty", "in_flight", "intent_id", "library", "limit_price_usd", "liquidity", "maker_bps", "name"),
     *("open_orders", "order_type", "path", "peak_usd", "price_usd", "qty", "reason", "reserved_usd", "resting"),
     *("real_money", "scope", "seconds", "seed", "seen", "settings_digest", "side", "source", "status", "tag"),
+    "timeout_s",
     "offset_ms",
     *(
         "taker_bps",

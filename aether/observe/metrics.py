@@ -138,6 +138,7 @@ class Metrics:
         self._make_fact_figures()
         self._make_view_figures()
         self._book_at_ns: dict[str, int] = {}
+        self._dead_man_at_ns: int | None = None
         # Orders not ended yet: when they were sent (None where an earlier run did), side and kind.
         self._orders: dict[str, tuple[int | None, str, str]] = {}
         self._stages_over: dict[str, set[str]] = {}
@@ -189,6 +190,7 @@ class Metrics:
         self._cash = gauge("cash_usd", "Dollars on the account.")
         self._exposure = gauge("exposure_usd", "Coins held and what open buys may add.", ("symbol",))
         self._drawdown = gauge("drawdown_ratio", "Drop of equity from its peak; NaN while unknown.")
+        self._dead_man = gauge("deadman_seconds", "Until the dead man's switch fires; NaN while it is off.")
         self._day_pnl = gauge("day_pnl_usd", "Change of equity since 00:00 UTC; NaN while unknown.")
         self._shadow = gauge("shadow_divergence_bps", "How much worse than a made Kraken's our fills were, newest day.")
         self._shadow.set(math.nan)  # until an order was compared
@@ -242,6 +244,7 @@ class Metrics:
         self._equity.set(_figure(view.equity_usd))
         self._drawdown.set(_figure(view.drawdown_ratio))
         self._day_pnl.set(_figure(view.day_pnl_usd))
+        self._dead_man_at_ns = view.dead_man_trigger_ns
         for symbol in view.symbols:
             self._exposure.labels(symbol.symbol).set(float(symbol.exposure_usd))
             self._book_at_ns[symbol.symbol] = symbol.book_at_ns
@@ -263,6 +266,8 @@ class Metrics:
         now_ns = self._clock.wall_ns()
         for symbol, at_ns in self._book_at_ns.items():
             self._feed_age.labels(symbol).set((now_ns - at_ns) / NANOS_PER_S if at_ns else math.nan)
+        fires_ns = self._dead_man_at_ns
+        self._dead_man.set(math.nan if fires_ns is None else (fires_ns - now_ns) / NANOS_PER_S)
 
     def _count(self, fact: Fact, at_ns: int) -> None:
         self._time_stage(fact, at_ns)

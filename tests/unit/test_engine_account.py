@@ -30,7 +30,6 @@ from aether.domain.inputs import (
     CancelAllAnswered,
     CancelEverything,
     ClockMeasured,
-    DeadManAnswered,
     FeedLost,
     FeesSeen,
     FillReported,
@@ -426,8 +425,6 @@ def test_a_fill_that_comes_with_a_difference_gives_it_time_to_explain_itself(des
         (AmendUnknown("a1", "no answer"), True),
         (CancelAllAnswered(done=True, count=3, text=""), False),
         (CancelAllAnswered(done=False, count=None, text="no answer"), True),
-        (DeadManAnswered(60, done=True, trigger_ns=None, text=""), False),
-        (DeadManAnswered(60, done=False, trigger_ns=None, text="no answer"), True),
     ],
 )
 def test_what_is_no_clear_yes_is_looked_at(desk: Any, answer: Any, *, is_looked_at: bool) -> None:

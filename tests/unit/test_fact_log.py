@@ -40,6 +40,8 @@ PROMISED = {
     *("lifecycle.started", "lifecycle.stopping", "lifecycle.ended", "size.decided", "risk.refused", "order.sent"),
     *("order.acked", "order.live", "order.unknown", "order.absent", "order.filled", "order.rejected"),
     "order.amended",
+    "deadman.armed",
+    "deadman.fired",
     *("recon.clean", "recon.difference", "halt.set", "halt.released", "signal.changed"),
 }
 
