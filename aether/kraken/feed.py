@@ -8,7 +8,15 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from aether.domain.errors import VenueRefused, VenueUnavailable
-from aether.domain.inputs import BookChanged, FeedLost, HistorySeen, InstrumentSeen, SystemStatusSeen
+from aether.domain.inputs import (
+    BookChanged,
+    FeedLost,
+    HistorySeen,
+    InstrumentSeen,
+    Maintenance,
+    MaintenanceAnnounced,
+    SystemStatusSeen,
+)
 from aether.domain.instruments import Instrument
 from aether.domain.spot_gate import SpotGate
 from aether.domain.values import NANOS_PER_S, Symbol
@@ -157,6 +165,7 @@ class _MarketListener:
         self._req_ids = itertools.count(1)
         self._pinger = Pinger(clock, self._req_ids, settings.ping_s)
         self._pause = MaintenancePause(clock)
+        self._announced: tuple[Maintenance, ...] = ()
         self._pace = Pace(clock)
         self._asked_rules_ns = 0
         self._asked_trades_ns = 0
@@ -222,9 +231,12 @@ class _MarketListener:
                         watch.has_trades = True
                         watch.traded_ns = self._clock.monotonic_ns()
                         self._put(trade)
-            case SystemStatus(system):
+            case SystemStatus(system, announced):
                 self._pause.heard(system)
                 self._put(SystemStatusSeen(system))
+                if announced != self._announced:
+                    self._announced = announced
+                    self._put(MaintenanceAnnounced(announced))
             case PairsRead(pairs):
                 self._has_rules = True
                 for pair in pairs:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol, TypeAlias
 
-from aether.domain.inputs import Bar, TradeSeen
+from aether.domain.inputs import Bar, Maintenance, TradeSeen
 from aether.domain.instruments import PairStatus, Side
 from aether.domain.orders import AssetAmount, Liquidity, OrderTerms, VenueStatus
 from aether.domain.values import Price, Qty, Symbol, Usd
@@ -37,9 +37,10 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class SystemStatus:
-    """What the whole venue allows now, in Kraken's own word."""
+    """What the whole venue allows now, in Kraken's own word, and the standstills that it announces for spot."""
 
     system: str
+    announced: tuple[Maintenance, ...] = ()
 
 
 @dataclass(slots=True)

@@ -56,9 +56,18 @@ class HeadShape(msgspec.Struct, gc=False):
 
 
 class StatusShape(msgspec.Struct):
-    """One row of `status`."""
+    """One row of `status`. What is announced is advice, and stays undecoded until it is read by itself."""
 
     system: str
+    upcoming_maintenance: Raw = ABSENT
+
+
+class MaintenanceShape(msgspec.Struct):
+    """One announced window of `upcoming_maintenance` (Kraken docs, WebSocket v2 status)."""
+
+    expected_start_utc: str
+    expected_end_utc: str | None = None
+    affected_services: list[str] | None = None
 
 
 class TradeShape(msgspec.Struct):
@@ -223,6 +232,7 @@ HEAD_DECODER = msgspec.json.Decoder(HeadShape)
 BOOKS_DECODER = msgspec.json.Decoder(list[BookShape])
 ROWS_DECODER = msgspec.json.Decoder(list[Raw])
 STATUSES_DECODER = msgspec.json.Decoder(list[StatusShape])
+MAINTENANCE_DECODER = msgspec.json.Decoder(list[MaintenanceShape])
 TRADE_DECODER = msgspec.json.Decoder(TradeShape)
 INSTRUMENTS_DECODER = msgspec.json.Decoder(InstrumentsShape)
 NAMED_DECODER = msgspec.json.Decoder(NamedShape)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from msgspec import Raw
 
-from aether.domain.inputs import TradeSeen
+from aether.domain.inputs import Maintenance, TradeSeen
 from aether.domain.instruments import PairStatus
 from aether.domain.values import Price, Qty, Symbol, Usd
 from aether.kraken.messages import (
@@ -41,6 +41,7 @@ from aether.kraken.shapes import (
     EXECUTION_DECODER,
     HEAD_DECODER,
     INSTRUMENTS_DECODER,
+    MAINTENANCE_DECODER,
     NAMED_DECODER,
     PAIR_DECODER,
     ROWS_DECODER,
@@ -48,6 +49,7 @@ from aether.kraken.shapes import (
     TRADE_DECODER,
     BookShape,
     HeadShape,
+    MaintenanceShape,
     PairShape,
     TradeShape,
     is_there,
@@ -245,7 +247,29 @@ def _status(data: Raw) -> SystemStatus:
     statuses = decode(STATUSES_DECODER, data)
     if not statuses:
         raise Unreadable("data is empty")
-    return SystemStatus(printable(statuses[-1].system))
+    return SystemStatus(printable(statuses[-1].system), _announced(statuses[-1].upcoming_maintenance))
+
+
+def _announced(token: Raw) -> tuple[Maintenance, ...]:
+    """Advice alone, so what cannot be read is none: the status itself tells when nothing works any more."""
+    if not is_there(token):
+        return ()
+    try:
+        rows = decode(MAINTENANCE_DECODER, token)
+        return tuple(_window(row) for row in rows if _concerns_spot(row.affected_services))
+    except Unreadable:
+        return ()
+
+
+def _window(row: MaintenanceShape) -> Maintenance:
+    end = row.expected_end_utc
+    start_ns = rfc3339_to_nanos(row.expected_start_utc, "expected_start_utc")
+    return Maintenance(start_ns, rfc3339_to_nanos(end, "expected_end_utc") if end else None)
+
+
+def _concerns_spot(services: list[str] | None) -> bool:
+    """Nothing said, and a word that is none of the futures', may well be ours."""
+    return not services or any(not service.startswith("futures_") for service in services)
 
 
 def _trade(raw: Raw, admit: Admit) -> TradeSeen | None:

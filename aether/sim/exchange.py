@@ -33,6 +33,7 @@ from aether.sim.records import (
     Amend,
     AmendCause,
     AmendRecord,
+    Announcement,
     Book,
     BookSide,
     Change,
@@ -93,6 +94,7 @@ class Exchange(ExchangeViews):
         self._late: list[WorkingOrder] = []  # their start came while their market was shut
         self._intake = Intake(self._clearing, self._markets, open_orders_max)
         self._dead_men: dict[str, int] = {}
+        self.announced: tuple[Announcement, ...] = ()
 
     # --- accounts -----------------------------------------------------------------------------------------------
 
@@ -258,6 +260,11 @@ class Exchange(ExchangeViews):
         assert status in SYSTEM_STATUSES, f"no system status {status!r}"
         self._system_status = status
         self._clearing.events.append(StatusEvent(None, status))
+
+    def announce_maintenance(self, *windows: Announcement) -> None:
+        """Announce these standstills in place of those before (Kraken docs, WebSocket v2 status): advice, no more."""
+        self.announced = windows
+        self._clearing.events.append(StatusEvent(None, self._system_status))
 
     def set_pair_status(self, pair: str, status: str) -> None:
         """Change what one pair allows (Kraken docs, WebSocket v2 instrument)."""

@@ -13,6 +13,8 @@ from aether.domain.inputs import (
     ClockMeasured,
     HistorySeen,
     InstrumentSeen,
+    Maintenance,
+    MaintenanceAnnounced,
     SystemStatusSeen,
     TradeSeen,
 )
@@ -22,6 +24,7 @@ from aether.domain.values import Price, Qty, Symbol
 from aether.ports import Put
 from aether.sim.crowd import Crowd
 from aether.sim.exchange import Event, LevelChanged, PublicTrade, StatusEvent
+from aether.sim.records import Announcement
 from aether.sim.world import SimWorld
 
 BOOK_DEPTH = 10
@@ -35,6 +38,7 @@ class SimFeed:
         self._world = world
         self._crowd = crowd
         self._gate = gate
+        self._announced: tuple[Announcement, ...] = ()
 
     async def run(self, put: Put) -> None:
         """Hear until cancelled: first rules, status, clock and books as they are, then every change."""
@@ -62,6 +66,7 @@ class SimFeed:
     def _tell_present(self, put: Put) -> None:
         put(ClockMeasured(offset_ns=0, error_ns=0))
         put(SystemStatusSeen(self._world.exchange.system_status))
+        self._tell_announced(put)
         for name in self._world.exchange.pairs:
             if symbol := self._gate.wire(name):
                 self._tell_instrument(symbol, put)
@@ -73,6 +78,7 @@ class SimFeed:
         for event in events:
             if isinstance(event, StatusEvent) and event.pair is None:
                 put(SystemStatusSeen(event.status))
+                self._tell_announced(put)
                 continue
             if not isinstance(event, PublicTrade | LevelChanged | StatusEvent) or event.pair is None:
                 continue
@@ -87,6 +93,12 @@ class SimFeed:
                 changed[symbol] = None
         for symbol in changed:
             self._tell_book(symbol, put)
+
+    def _tell_announced(self, put: Put) -> None:
+        announced = self._world.exchange.announced
+        if announced != self._announced:
+            self._announced = announced
+            put(MaintenanceAnnounced(tuple(Maintenance(window.start_ns, window.end_ns) for window in announced)))
 
     def _tell_instrument(self, symbol: Symbol, put: Put) -> None:
         status = PairStatus(self._world.exchange.pairs[symbol].status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from aether.domain.values import ZERO
+from aether.domain.values import NANOS_PER_S, ZERO
 from aether.sim.assets import Asset, assets_of
 from aether.sim.desk import Desk
 from aether.sim.exchange import Book, PairRules
@@ -14,6 +14,14 @@ from aether.sim.records import PublicTrade
 from aether.sim.wire import Rows, checksum, encode, number, rfc3339
 
 Data = dict[str, object]
+
+_PHASES = (
+    (86_401, "announced"),
+    (1_801, "reminder_24h"),
+    (301, "approaching_30m"),
+    (31, "imminent_5m"),
+    (0, "final_warning_30s"),
+)
 
 
 def frame(channel: str, kind: str, data: object) -> str:
@@ -24,8 +32,29 @@ def frame(channel: str, kind: str, data: object) -> str:
 def status_frame(desk: Desk, connection_id: int) -> str:
     """`status`: sent on connect and at each change."""
     row: Data = {"version": "2.0.10", "system": desk.exchange.system_status, "api_version": "v2"}
-    row |= {"connection_id": connection_id, "upcoming_maintenance": [], "emergency": []}
+    row |= {"connection_id": connection_id, **announcements(desk)}
     return frame("status", "update", [row])
+
+
+def announcements(desk: Desk) -> Data:
+    """What `status` and `SystemStatus` say of standstills to come, with the words that Kraken's own pages list."""
+    windows: list[Data] = []
+    for number_of, window in enumerate(desk.exchange.announced, start=1):
+        to_start_s = max(0, window.start_ns - desk.now_ns()) // NANOS_PER_S
+        windows.append(
+            {
+                "event_id": number_of,
+                "title": "Scheduled maintenance",
+                "expected_start_utc": rfc3339(window.start_ns),
+                "expected_end_utc": None if window.end_ns is None else rfc3339(window.end_ns),
+                "time_to_start_s": to_start_s,
+                "phase": next(phase for least_s, phase in _PHASES if to_start_s >= least_s),
+                "affected_services": ["all"],
+                "order_submission": "allowed",
+                "recommended_action": "continue",
+            }
+        )
+    return {"upcoming_maintenance": windows, "emergency": []}
 
 
 def instrument_frame(desk: Desk, kind: str, pairs: Iterable[PairRules]) -> str:

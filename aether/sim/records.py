@@ -344,4 +344,12 @@ class StatusEvent:
     status: str
 
 
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A standstill of the whole exchange that it announces; `end_ns` is None where it does not say."""
+
+    start_ns: int
+    end_ns: int | None
+
+
 Event: TypeAlias = OrderEvent | PublicTrade | LevelChanged | LedgerEvent | StatusEvent

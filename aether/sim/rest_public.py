@@ -11,6 +11,7 @@ from aether.sim.desk import Desk
 from aether.sim.exchange import ExchangeRefusal, PairRules
 from aether.sim.field_text import bad_argument
 from aether.sim.market_board import INTERVALS_MINUTES, Candle, Figures
+from aether.sim.market_frames import announcements
 from aether.sim.records import BookSide, PublicTrade
 from aether.sim.rest_records import price_digits
 from aether.sim.wire import digits, epoch, number, rfc1123, rfc3339
@@ -52,7 +53,7 @@ def server_time(desk: Desk, _: Query) -> object:
 def system_status(desk: Desk, _: Query) -> object:
     """`SystemStatus`."""
     status = desk.exchange.system_status
-    return {"status": status, "timestamp": rfc3339(desk.now_ns(), 0), "upcoming_maintenance": [], "emergency": []}
+    return {"status": status, "timestamp": rfc3339(desk.now_ns(), 0), **announcements(desk)}
 
 
 def assets(desk: Desk, query: Query) -> object:

@@ -16,12 +16,15 @@ from aether.domain.inputs import (
     ClockMeasured,
     FeedLost,
     InstrumentSeen,
+    Maintenance,
+    MaintenanceAnnounced,
     SystemStatusSeen,
     TradeSeen,
 )
 from aether.domain.instruments import PairStatus, Side
 from aether.domain.spot_gate import recall
 from aether.domain.values import NANOS_PER_S, Price, Qty
+from aether.sim.records import Announcement
 
 BTC = recall("BTC/USD")
 QUICK = 3600
@@ -127,6 +130,22 @@ def test_a_changed_status_is_told(play: Play) -> None:
         changed = await stage.wait_for(InstrumentSeen, count=2)
         assert (changed.instrument.symbol, changed.instrument.status) == (BTC, PairStatus.CANCEL_ONLY)
         assert (await stage.wait_for(SystemStatusSeen, count=2)).status == "post_only"
+
+    play(scene)
+
+
+def test_a31_an_announced_maintenance_is_told_and_taken_back(play: Play) -> None:
+    async def scene(stage: Any) -> None:
+        await stage.wait_for(SystemStatusSeen)
+        start_ns = stage.clock.wall_ns() // NANOS_PER_S * NANOS_PER_S + 600 * NANOS_PER_S
+        stage.exchange.announce_maintenance(Announcement(start_ns, start_ns + 60 * NANOS_PER_S))
+        stage.settle()
+        told = await stage.wait_for(MaintenanceAnnounced)
+        assert told.windows == (Maintenance(start_ns, start_ns + 60 * NANOS_PER_S),)
+
+        stage.exchange.announce_maintenance()
+        stage.settle()
+        assert (await stage.wait_for(MaintenanceAnnounced, count=2)).windows == ()
 
     play(scene)
 

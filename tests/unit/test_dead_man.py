@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from aether.core.dead_man import MAINTENANCE_LEAD_NS, RETRY_NS
 from aether.core.view import publish
 from aether.domain.effects import SetDeadMan, SubmitOrder
 from aether.domain.facts import DeadManArmed, DeadManDisarmed, DeadManFired
@@ -188,7 +189,7 @@ def test_nothing_new_is_sent_after_it_fired_until_a_look_from_after_it(guarded: 
 
 
 def test_a31_it_is_switched_off_before_an_announced_maintenance_and_armed_after_it(guarded: Any, make: Any) -> None:
-    start_ns = guarded.at_ns + 150 * S
+    start_ns = guarded.at_ns + MAINTENANCE_LEAD_NS + 30 * S
     guarded.take(MaintenanceAnnounced((Maintenance(start_ns, start_ns + 600 * S),)))
     assert asked(guarded) == [60]
     healthy_tick(guarded, make, 31)
@@ -212,7 +213,7 @@ def test_a31_a_maintenance_announced_at_short_notice_switches_it_off_at_once(gua
 def test_a31_a_switch_that_was_not_taken_is_asked_for_again(guarded: Any, make: Any) -> None:
     guarded.take(MaintenanceAnnounced((Maintenance(guarded.at_ns, None),)))
     confirm(guarded, done=False)
-    healthy_tick(guarded, make, 5)
+    healthy_tick(guarded, make, RETRY_NS / S)
 
     assert asked(guarded) == [60, 0, 0]
     assert guarded.ledger.dead_man is not None

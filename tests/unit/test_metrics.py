@@ -297,3 +297,13 @@ def test_the_divergence_of_the_shadow_is_unknown_until_an_order_was_compared(met
     assert math.isnan(read(metrics)["shadow_divergence_bps"])
     metrics.shadow_divergence(D("-1.25"))
     assert read(metrics)["shadow_divergence_bps"] == -1.25
+
+
+def test_the_dead_mans_time_runs_down_while_nothing_is_published() -> None:
+    clock = HandClock()
+    metrics = Metrics(clock)
+    assert math.isnan(read(metrics)["deadman_seconds"])
+
+    metrics.show(sample(View, dead_man_trigger_ns=clock.now_ns + 60 * NANOS_PER_S))
+    clock.now_ns += 45 * NANOS_PER_S
+    assert read(metrics)["deadman_seconds"] == 15

@@ -410,3 +410,11 @@ def test_a_secret_of_another_user_is_refused(secret: Path) -> None:
     os.chown(secret, 12_345, -1)
     with pytest.raises(BadConfiguration, match="another user"):
         read_secret_file(secret, "sandbox.connect")
+
+
+def test_a30_the_dead_mans_switch_needs_an_account_of_our_own(config: ConfigFile) -> None:
+    config.set("dead_man_s", "60").refused("every order of the account")
+
+    config.set("account_is_ours", "true")
+    assert config.load().orders.dead_man_s == 60
+    config.set("dead_man_s", "14").refused("no time to renew it")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from aether.domain.inputs import Maintenance
 from aether.domain.instruments import PairStatus
 from aether.domain.orders import VenueStatus
 from aether.domain.spot_gate import SpotGate, recall
@@ -263,6 +264,35 @@ def test_a_status_word_that_is_new_is_passed_on() -> None:
     )
 
     assert Reader(recall).read(frame) == SystemStatus("limit_only")
+
+
+ANNOUNCED = '[{"system":"online","upcoming_maintenance":%s}]'
+START, END = "2026-10-01T08:00:00Z", "2026-10-01T09:30:00.5Z"
+START_NS, END_NS = 1_790_841_600 * 10**9, 1_790_847_000_500_000_000
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        ("[]", ()),
+        (f'[{{"event_id":7,"expected_start_utc":"{START}","phase":"x"}}]', (Maintenance(START_NS, None),)),
+        (f'[{{"expected_start_utc":"{START}","expected_end_utc":"{END}"}}]', (Maintenance(START_NS, END_NS),)),
+        (f'[{{"expected_start_utc":"{START}","affected_services":["futures_ws"]}}]', ()),
+        (
+            f'[{{"expected_start_utc":"{START}","affected_services":["futures_ws","spot_trading"]}}]',
+            (Maintenance(START_NS, None),),
+        ),
+        ('[{"expected_start_utc":"soon"}]', ()),
+        ('[{"phase":"announced"}]', ()),
+        ('"nothing"', ()),
+    ],
+)
+def test_a31_announced_standstills_are_read_and_what_cannot_be_read_is_none(
+    said: str, heard: tuple[Maintenance, ...]
+) -> None:
+    frame = f'{{"channel":"status","type":"update","data":{ANNOUNCED % said}}}'.encode()
+
+    assert Reader(recall).read(frame) == SystemStatus("online", heard)
 
 
 @pytest.mark.parametrize(
