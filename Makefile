@@ -6,10 +6,11 @@ FREQTRADE := .venv-freqtrade
 CASES ?= 1000000
 SEED ?= 1
 KILLS ?= 200
+POINTS ?= 100000
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run test check ci peers peers-freqtrade fuzz kills lock clean bench help
+.PHONY: run test check ci peers peers-freqtrade fuzz kills crashes lock clean bench help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -28,7 +29,7 @@ check: $(VENV)/.dev ## format, lint, types, house rules, spelling
 	$(BIN)/codespell README.md docs config aether tests
 
 ci: $(VENV)/.fuzz ## what `make test` leaves out: longer properties, fuzzing, a simulated day, other people's clients
-	TEST_PROFILE=ci $(PYTEST) -n 2 --dist loadfile tests/property tests/wire tests/simulation/test_day_of_trading.py tests/simulation/test_rate_storm.py
+	TEST_PROFILE=ci $(PYTEST) -n 2 --dist loadfile tests/property tests/wire tests/simulation/test_day_of_trading.py tests/simulation/test_rate_storm.py tests/simulation/test_crash_points.py
 	$(BIN)/python -m tests.fuzz --cases 10000
 	$(BIN)/python -m tests.fuzz.coverage_guided --cases 10000
 	$(BIN)/python -m tests.kills --kills 5
@@ -46,6 +47,9 @@ fuzz: $(VENV)/.fuzz ## wound what both decoders read, CASES=1000000 times from S
 
 kills: $(VENV)/.dev ## SIGKILL the real daemon KILLS=200 times at moments of SEED=1, and compare journal and account
 	$(BIN)/python -m tests.kills --kills $(KILLS) --seed $(SEED)
+
+crashes: $(VENV)/.dev ## cut the power of the journal's disk POINTS=100000 times from SEED=1; goes on where it was stopped
+	$(BIN)/python -m tests.crash_points --points $(POINTS) --seed $(SEED) --state .crash-points-$(SEED).json
 
 bench: $(VENV)/.dev $(PEERS)/.done ## speed and memory, each figure beside a peer or a floor of the same run
 	$(BIN)/python tests/bench/run.py

@@ -81,7 +81,7 @@ class Disk:
         self._number = 0
 
     def uri(self, name: str) -> str:
-        """The file for `open_database`, with `locking_mode=EXCLUSIVE`. Raises DiskUnavailable."""
+        """The file for `open_database`. Raises DiskUnavailable."""
         self._number = self._number or attach(self)
         return uri_of(self._number, name)
 
@@ -94,8 +94,11 @@ class Disk:
     def crash(self, random: Random, loss: Loss | None = None) -> Disk:
         """The disk as it is found after a power cut, without a hook. `loss` is drawn where it is not given."""
         self.is_dead = True
-        found = self._directory.after(loss or random.choice(list(Loss)), random)
-        return Disk(capacity_bytes=self.capacity_bytes, found=found)
+        return self.picture(random, loss or random.choice(list(Loss)))
+
+    def picture(self, random: Random, loss: Loss) -> Disk:
+        """What a power cut would leave at this moment. This disk lives on."""
+        return Disk(capacity_bytes=self.capacity_bytes, found=self._directory.after(loss, random))
 
     def kill(self) -> Disk:
         """The disk as the death of its process leaves it: all that was written is there, synced or not; no hook."""
@@ -106,17 +109,16 @@ class Disk:
 
     # --- files, as SQLite sees them -----------------------------------------------------------------------------
 
-    def open_file(self, name: str, *, create: bool) -> tuple[DiskFile, bool]:
-        """The file, and whether it is new. Raises OSError."""
+    def open_file(self, name: str, *, create: bool) -> DiskFile:
+        """The file; `create` makes one where there is none. Raises OSError."""
         self.begin("open", name)
         node = self._directory.live.get(name)
-        if node is not None:
-            return DiskFile(self, name, node), False
-        if not create:
-            raise FileNotFoundError(errno.ENOENT, f"{name} is not on the disk")
-        node = Node()
-        self._directory.change(((name, node),))
-        return DiskFile(self, name, node), True
+        if node is None:
+            if not create:
+                raise FileNotFoundError(errno.ENOENT, f"{name} is not on the disk")
+            node = Node()
+            self._directory.change(((name, node),))
+        return DiskFile(self, name, node)
 
     def delete(self, name: str) -> None:
         """Unlink. Raises FileNotFoundError, OSError."""
@@ -144,19 +146,19 @@ class Disk:
 
     def make(self, name: str) -> None:
         """An empty file, if there is none, on the medium with its name: what a program does before SQLite."""
-        file, _ = self.open_file(name, create=True)
+        file = self.open_file(name, create=True)
         file.sync()
         self.sync_directory()
 
     def read(self, name: str) -> bytes | None:
         """All of a file; None where there is none. Raises OSError."""
         size = self.size_of(name)
-        return None if size is None else self.open_file(name, create=False)[0].read(size, 0)
+        return None if size is None else self.open_file(name, create=False).read(size, 0)
 
     def replace(self, name: str, content: bytes) -> None:
         """Put a file in the place of another, so that a power cut leaves either. Raises OSError."""
         new = f"{name}.new"
-        file, _ = self.open_file(new, create=True)
+        file = self.open_file(new, create=True)
         file.truncate(0)
         file.write(content, 0)
         file.sync()

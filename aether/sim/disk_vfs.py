@@ -16,23 +16,19 @@ import errno
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from ctypes import CFUNCTYPE, POINTER, c_char_p, c_double, c_int, c_int64, c_long, c_void_p
+from ctypes import POINTER, c_void_p
 from functools import cache, wraps
 from itertools import count
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from aether.domain.errors import AetherError
+from aether.sim import sqlite_abi as abi
+from aether.sim.wal_index import WalIndex
 
 VFS_NAME = "aether-disk"
 
-# Result codes, open flags and lock levels (sqlite3.h).
-_OK, _BUSY, _FULL, _CANTOPEN, _NOTFOUND = 0, 5, 13, 14, 12
-_IOERR_READ, _IOERR_SHORT_READ, _IOERR_WRITE, _IOERR_FSYNC, _IOERR_DIR_FSYNC = 266, 522, 778, 1034, 1290
-_IOERR_TRUNCATE, _IOERR_FSTAT, _IOERR_DELETE, _IOERR_DELETE_NOENT = 1546, 1802, 2570, 5898
-_OPEN_CREATE = 0x4
-_NEW_NAME_IS_SYNCED = 0x800 | 0x4000 | 0x80000  # main journal, super-journal, WAL: as in os_unix.c, unixOpen
-_POWERSAFE_OVERWRITE = 0x1000
+_SYNCED_WITH_NAME = abi.OPEN_MAIN_JOURNAL | abi.OPEN_SUPER_JOURNAL | abi.OPEN_WAL  # os_unix.c, unixOpen
 _SECTOR_BYTES = 4096  # what os_unix.c tells; a made disk tears smaller ones
 _PATH_BYTES = 512
 
@@ -84,8 +80,8 @@ class VolumeFile(Protocol):
 class Volume(Protocol):
     """A flat directory of files."""
 
-    def open_file(self, name: str, *, create: bool) -> tuple[VolumeFile, bool]:
-        """The file, and whether it is new. Raises OSError."""
+    def open_file(self, name: str, *, create: bool) -> VolumeFile:
+        """The file; `create` makes one where there is none. Raises OSError."""
         ...
 
     def delete(self, name: str) -> None:
@@ -111,66 +107,6 @@ def uri_of(number: int, name: str) -> str:
     return f"file:/{number}/{name}?vfs={VFS_NAME}"
 
 
-# --- SQLite's structures (sqlite3.h) ----------------------------------------------------------------------------
-
-
-class _Methods(ctypes.Structure):
-    """sqlite3_io_methods, version 1: without shared memory, so that WAL wants `locking_mode=EXCLUSIVE`."""
-
-
-class _File(ctypes.Structure):
-    """sqlite3_file, with the number of our file behind it."""
-
-    _fields_: ClassVar = [("methods", POINTER(_Methods)), ("number", c_long)]
-
-
-class _Vfs(ctypes.Structure):
-    """sqlite3_vfs, version 2."""
-
-
-_FileP, _VfsP = POINTER(_File), POINTER(_Vfs)
-
-_FILE_FUNCTIONS: dict[str, Any] = {
-    "close": CFUNCTYPE(c_int, _FileP),
-    "read": CFUNCTYPE(c_int, _FileP, c_void_p, c_int, c_int64),
-    "write": CFUNCTYPE(c_int, _FileP, c_void_p, c_int, c_int64),
-    "truncate": CFUNCTYPE(c_int, _FileP, c_int64),
-    "sync": CFUNCTYPE(c_int, _FileP, c_int),
-    "size": CFUNCTYPE(c_int, _FileP, POINTER(c_int64)),
-    "lock": CFUNCTYPE(c_int, _FileP, c_int),
-    "unlock": CFUNCTYPE(c_int, _FileP, c_int),
-    "is_reserved": CFUNCTYPE(c_int, _FileP, POINTER(c_int)),
-    "control": CFUNCTYPE(c_int, _FileP, c_int, c_void_p),
-    "sector_bytes": CFUNCTYPE(c_int, _FileP),
-    "characteristics": CFUNCTYPE(c_int, _FileP),
-}
-_VFS_FUNCTIONS: dict[str, Any] = {
-    "open": CFUNCTYPE(c_int, _VfsP, c_char_p, _FileP, c_int, POINTER(c_int)),
-    "delete": CFUNCTYPE(c_int, _VfsP, c_char_p, c_int),
-    "access": CFUNCTYPE(c_int, _VfsP, c_char_p, c_int, POINTER(c_int)),
-    "full_path": CFUNCTYPE(c_int, _VfsP, c_char_p, c_int, c_void_p),
-    "dl_open": c_void_p,
-    "dl_error": c_void_p,
-    "dl_sym": c_void_p,
-    "dl_close": c_void_p,
-    "randomness": CFUNCTYPE(c_int, _VfsP, c_int, c_void_p),
-    "sleep": CFUNCTYPE(c_int, _VfsP, c_int),
-    "time": CFUNCTYPE(c_int, _VfsP, POINTER(c_double)),
-    "last_error": CFUNCTYPE(c_int, _VfsP, c_int, c_void_p),
-    "time_ms": CFUNCTYPE(c_int, _VfsP, POINTER(c_int64)),
-}
-_Methods._fields_ = [("version", c_int), *_FILE_FUNCTIONS.items()]
-_Vfs._fields_ = [
-    ("version", c_int),
-    ("file_bytes", c_int),
-    ("path_bytes", c_int),
-    ("next", c_void_p),
-    ("name", c_char_p),
-    ("data", c_void_p),
-    *_VFS_FUNCTIONS.items(),
-]
-
-
 # --- the table ----------------------------------------------------------------------------------------------------
 
 
@@ -183,7 +119,7 @@ def _coded(failure: int) -> Callable[[Callable[..., int]], Callable[..., int]]:
             try:
                 return function(*arguments)
             except OSError as error:
-                return _FULL if error.errno == errno.ENOSPC else failure
+                return abi.FULL if error.errno == errno.ENOSPC else failure
 
         return call
 
@@ -197,15 +133,17 @@ class _Table:
         self._volumes: WeakValueDictionary[int, Volume] = WeakValueDictionary()
         self._files: dict[int, VolumeFile] = {}
         self._names_to_sync: dict[int, Volume] = {}  # of files whose next sync is their directory's, too
+        self._paths: dict[int, bytes] = {}
+        self._indexes: dict[bytes, WalIndex] = {}
         self._numbers = count(1)
-        file_functions = {name: kind(getattr(self, f"_{name}")) for name, kind in _FILE_FUNCTIONS.items()}
-        self._methods = _Methods(version=1, **file_functions)
+        file_functions = {name: kind(getattr(self, f"_{name}")) for name, kind in abi.FILE_FUNCTIONS.items()}
+        self._methods = abi.Methods(version=2, **file_functions)
         vfs_functions = {
-            name: kind(getattr(self, f"_{name}")) for name, kind in _VFS_FUNCTIONS.items() if kind is not c_void_p
+            name: kind(getattr(self, f"_{name}")) for name, kind in abi.VFS_FUNCTIONS.items() if kind is not c_void_p
         }
-        self._vfs = _Vfs(
+        self._vfs = abi.Vfs(
             version=2,
-            file_bytes=ctypes.sizeof(_File),
+            file_bytes=ctypes.sizeof(abi.File),
             path_bytes=_PATH_BYTES,
             name=VFS_NAME.encode(),
             **vfs_functions,
@@ -243,93 +181,121 @@ class _Table:
     def _close(self, file: Any) -> int:
         number = file.contents.number
         self._names_to_sync.pop(number, None)
+        del self._paths[number]
         self._files.pop(number).close()
-        return _OK
+        return abi.OK
 
-    @_coded(_IOERR_READ)
+    @_coded(abi.IOERR_READ)
     def _read(self, file: Any, buffer: int, size: int, offset: int) -> int:
         data = self._files[file.contents.number].read(size, offset)
         ctypes.memmove(buffer, data, len(data))
         if len(data) == size:
-            return _OK
+            return abi.OK
         ctypes.memset(buffer + len(data), 0, size - len(data))
-        return _IOERR_SHORT_READ
+        return abi.IOERR_SHORT_READ
 
-    @_coded(_IOERR_WRITE)
+    @_coded(abi.IOERR_WRITE)
     def _write(self, file: Any, buffer: int, size: int, offset: int) -> int:
         self._files[file.contents.number].write(ctypes.string_at(buffer, size), offset)
-        return _OK
+        return abi.OK
 
-    @_coded(_IOERR_TRUNCATE)
+    @_coded(abi.IOERR_TRUNCATE)
     def _truncate(self, file: Any, size: int) -> int:
         self._files[file.contents.number].truncate(size)
-        return _OK
+        return abi.OK
 
-    @_coded(_IOERR_FSYNC)
+    @_coded(abi.IOERR_FSYNC)
     def _sync(self, file: Any, _: int) -> int:
         self._files[file.contents.number].sync()
         volume = self._names_to_sync.pop(file.contents.number, None)
         if volume is not None:
             _sync_if_possible(volume)
-        return _OK
+        return abi.OK
 
-    @_coded(_IOERR_FSTAT)
+    @_coded(abi.IOERR_FSTAT)
     def _size(self, file: Any, out: Any) -> int:
         out[0] = self._files[file.contents.number].size()
-        return _OK
+        return abi.OK
 
     def _lock(self, file: Any, level: int) -> int:
-        return _OK if self._files[file.contents.number].lock(level) else _BUSY
+        return abi.OK if self._files[file.contents.number].lock(level) else abi.BUSY
 
     def _unlock(self, file: Any, level: int) -> int:
         self._files[file.contents.number].unlock(level)
-        return _OK
+        return abi.OK
 
     def _is_reserved(self, file: Any, out: Any) -> int:
         out[0] = int(self._files[file.contents.number].is_reserved())
-        return _OK
+        return abi.OK
 
     def _control(self, *_: Any) -> int:
-        return _NOTFOUND
+        return abi.NOTFOUND
 
     def _sector_bytes(self, _: Any) -> int:
         return _SECTOR_BYTES
 
     def _characteristics(self, _: Any) -> int:
-        return _POWERSAFE_OVERWRITE  # a write harms no byte beside it: SQLite's own belief about disks
+        return abi.IOCAP_POWERSAFE_OVERWRITE  # a write harms no byte beside it: SQLite's own belief about disks
+
+    def _shm_map(self, file: Any, region: int, size: int, extend: int, out: Any) -> int:
+        number = file.contents.number
+        index = self._indexes.setdefault(self._paths[number], WalIndex())
+        index.users.add(number)
+        out[0] = index.region(region, size, extend=bool(extend))
+        return abi.OK
+
+    def _shm_lock(self, file: Any, first: int, count: int, flags: int) -> int:
+        number = file.contents.number
+        index, slots = self._indexes[self._paths[number]], range(first, first + count)
+        if flags & abi.SHM_UNLOCK:
+            index.unlock(number, slots)
+            return abi.OK
+        return abi.OK if index.lock(number, slots, exclusive=bool(flags & abi.SHM_EXCLUSIVE)) else abi.BUSY
+
+    def _shm_barrier(self, _: Any) -> None:
+        pass  # one thread at a time runs Python, and so all of this
+
+    def _shm_unmap(self, file: Any, _: int) -> int:
+        number = file.contents.number
+        index = self._indexes.get(self._paths[number])
+        if index is not None:
+            index.leave(number)
+            if not index.users:
+                del self._indexes[self._paths[number]]
+        return abi.OK
 
     # What SQLite calls with a name.
 
     def _open(self, _: Any, path: bytes | None, file: Any, flags: int, flags_out: Any) -> int:
-        file.contents.methods = POINTER(_Methods)()  # where opening fails SQLite must not close
+        path = path or b"/0/"  # a temporary file, which no statement of a journal needs: there is no such volume
+        file.contents.methods = POINTER(abi.Methods)()  # where opening fails SQLite must not close
         try:
-            # Without a name it is to be a temporary file, which no statement of a journal needs.
-            volume, name = self._find(path or b"/0/")
-            opened, is_new = volume.open_file(name, create=bool(flags & _OPEN_CREATE))
+            volume, name = self._find(path)
+            opened = volume.open_file(name, create=bool(flags & abi.OPEN_CREATE))
         except OSError:
-            return _CANTOPEN
+            return abi.CANTOPEN
         number = next(self._numbers)
-        self._files[number] = opened
-        if is_new and flags & _NEW_NAME_IS_SYNCED:
+        self._files[number], self._paths[number] = opened, path
+        if flags & abi.OPEN_CREATE and flags & _SYNCED_WITH_NAME:
             self._names_to_sync[number] = volume
         file.contents.methods, file.contents.number = ctypes.pointer(self._methods), number
         if flags_out:
             flags_out[0] = flags
-        return _OK
+        return abi.OK
 
-    @_coded(_IOERR_DELETE)
+    @_coded(abi.IOERR_DELETE)
     def _delete(self, _: Any, path: bytes, with_directory: int) -> int:
         volume, name = self._find(path)
         try:
             volume.delete(name)
         except FileNotFoundError:
-            return _IOERR_DELETE_NOENT
+            return abi.IOERR_DELETE_NOENT
         if with_directory:
             try:
                 volume.sync_directory()
             except OSError:
-                return _IOERR_DIR_FSYNC
-        return _OK
+                return abi.IOERR_DIR_FSYNC
+        return abi.OK
 
     def _access(self, _: Any, path: bytes, __: int, out: Any) -> int:
         try:
@@ -337,11 +303,11 @@ class _Table:
             out[0] = int(bool(volume.size_of(name)))  # an empty file is none: as in os_unix.c, unixAccess
         except OSError:
             out[0] = 0
-        return _OK
+        return abi.OK
 
     def _full_path(self, _: Any, path: bytes, __: int, out: int) -> int:
         ctypes.memmove(out, path + b"\0", len(path) + 1)
-        return _OK
+        return abi.OK
 
     def _randomness(self, _: Any, size: int, out: int) -> int:
         ctypes.memset(out, 0, size)  # SQLite asks its default VFS, not this one
@@ -352,14 +318,14 @@ class _Table:
 
     def _time(self, _: Any, out: Any) -> int:
         out[0] = 2440587.5  # 1970 in Julian days: the journal asks SQLite for no time
-        return _OK
+        return abi.OK
 
     def _time_ms(self, _: Any, out: Any) -> int:
         out[0] = 210_866_760_000_000
-        return _OK
+        return abi.OK
 
     def _last_error(self, *_: Any) -> int:
-        return _OK
+        return abi.OK
 
 
 def _sync_if_possible(volume: Volume) -> None:

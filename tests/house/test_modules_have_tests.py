@@ -35,6 +35,7 @@ PARTS_HELD_BY: dict[str, tuple[str, ...]] = {
         "sim/timetable.py",
         "sim/triggers.py",
     ),
+    "unit/test_disk.py": ("sim/sqlite_abi.py",),
     "unit/test_fault_port.py": ("sim/fault_acts.py", "sim/fault_port.py", "sim/fault_wire.py"),
     "simulation/test_invariants.py": tuple(
         f"simulator/invariants/{name}.py" for name in ("liveness", "market", "money", "orders", "process", "reading")

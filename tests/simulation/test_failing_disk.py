@@ -19,7 +19,6 @@ from aether.sim.disk_vfs import DiskUnavailable
 from aether.sim.virtual_time import VirtualTimeLoop, inline_sqlite
 
 BORN = UtcNanos(1_790_000_000_000_000_000)
-EXCLUSIVE = ("locking_mode=EXCLUSIVE",)
 
 T = TypeVar("T")
 Life = Callable[[SqliteJournal], Coroutine[Any, Any, T]]
@@ -38,7 +37,7 @@ def lived(disk: Disk, life: Life[T]) -> T:
 
     async def live() -> T:
         uri = disk.uri("journal.db")
-        async with open_database(uri, account="made", tag="test", created_ns=BORN, pragmas=EXCLUSIVE) as journal:
+        async with open_database(uri, account="made", tag="test", created_ns=BORN) as journal:
             return await life(journal)
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner, inline_sqlite(Random(1)):

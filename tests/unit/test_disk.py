@@ -15,6 +15,7 @@ from aether.sim import disk_vfs
 from aether.sim.disk import Disk, Fault, Hook, Operation, PowerLoss, Stall
 from aether.sim.disk_vfs import DiskUnavailable
 from aether.sim.medium import SECTOR_BYTES, Directory, Loss, Node, Truncate, Write
+from aether.sim.wal_index import WalIndex
 
 SEEDS = range(40)
 
@@ -31,7 +32,7 @@ def sqlite() -> None:
 @contextmanager
 def opened(disk: Disk, name: str = "a.db") -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(disk.uri(name), uri=True, isolation_level=None)) as database:
-        for pragma in ("locking_mode=EXCLUSIVE", "synchronous=EXTRA", "journal_mode=WAL", "synchronous=FULL"):
+        for pragma in ("synchronous=EXTRA", "journal_mode=WAL", "synchronous=FULL"):
             database.execute(f"PRAGMA {pragma}").fetchall()
         database.execute("CREATE TABLE IF NOT EXISTS t (x INTEGER, y BLOB)")
         yield database
@@ -147,11 +148,10 @@ def test_what_was_unlinked_may_come_back_until_the_directory_is_synced() -> None
 @pytest.mark.parametrize(("strict", "survives"), [(False, True), (True, False)])
 def test_a_sync_of_a_file_brings_its_name_along_where_names_are_kept_in_order(*, strict: bool, survives: bool) -> None:
     disk = Disk(strict=strict)
-    file, is_new = disk.open_file("a", create=True)
+    file = disk.open_file("a", create=True)
     file.write(b"abc", 0)
     file.sync()
 
-    assert is_new
     assert disk.crash(Random(1), Loss.ALL).read("a") == (b"abc" if survives else None)
 
 
@@ -237,14 +237,45 @@ def test_a_disk_that_nobody_holds_is_gone() -> None:
 
 
 @pytest.mark.usefixtures("sqlite")
-def test_a_second_connection_is_told_that_the_file_is_locked_g01() -> None:
+def test_two_connections_share_the_log_and_one_at_a_time_writes_g01() -> None:
     disk = Disk()
-    with (
-        opened(disk),
-        closing(sqlite3.connect(disk.uri("a.db"), uri=True, timeout=0)) as second,
-        pytest.raises(sqlite3.OperationalError, match="database is locked"),
-    ):
-        second.execute("SELECT * FROM t")
+    with opened(disk) as database, closing(sqlite3.connect(disk.uri("a.db"), uri=True, timeout=0)) as second:
+        put(database, 1)
+        assert second.execute("SELECT x FROM t").fetchall() == [(1,)]
+        database.execute("BEGIN IMMEDIATE")
+        put(database, 2)
+        with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+            second.execute("BEGIN IMMEDIATE")
+        database.execute("COMMIT")
+        assert second.execute("SELECT x FROM t").fetchall() == [(1,), (2,)]
+
+    assert held(disk.crash(Random(1), Loss.ALL)) == [1, 2]
+
+
+@pytest.mark.usefixtures("sqlite")
+def test_a_connection_alone_needs_no_shared_memory() -> None:
+    disk = Disk()
+    with closing(sqlite3.connect(disk.uri("a.db"), uri=True, timeout=0)) as database:
+        database.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
+        database.execute("PRAGMA journal_mode=WAL").fetchall()
+        database.execute("CREATE TABLE t (x)")
+        with (
+            closing(sqlite3.connect(disk.uri("a.db"), uri=True, timeout=0)) as second,
+            pytest.raises(sqlite3.OperationalError, match="locked"),
+        ):
+            second.execute("SELECT * FROM t")
+
+
+def test_locks_of_the_log_exclude_each_other() -> None:
+    index = WalIndex()
+    assert index.lock(1, range(2), exclusive=False)
+    assert index.lock(2, range(1, 3), exclusive=False)
+    assert not index.lock(1, range(2), exclusive=True)
+    index.leave(2)
+    assert index.lock(1, range(2), exclusive=True)
+    assert not index.lock(2, range(1, 3), exclusive=False)
+    index.unlock(1, range(2))
+    assert index.lock(2, range(1, 3), exclusive=True)
 
 
 @pytest.mark.usefixtures("sqlite")
@@ -330,7 +361,7 @@ def test_every_operation_may_fail(kind: str, told: str) -> None:
 def test_a_failed_sync_has_lost_its_data_and_the_next_one_lies_g03() -> None:
     disk = Disk()
     disk.make("a")
-    file, _ = disk.open_file("a", create=False)
+    file = disk.open_file("a", create=False)
     file.write(b"abc", 0)
     disk.hook = failing(Fault.ERROR, lambda operation: operation.kind == "sync")
     with pytest.raises(OSError, match="EIO"):
@@ -356,7 +387,7 @@ def test_a_failed_sync_of_the_directory_has_lost_the_names() -> None:
 
 def test_a_disk_takes_what_it_has_room_for_g02() -> None:
     disk = Disk(capacity_bytes=10)
-    file, _ = disk.open_file("a", create=True)
+    file = disk.open_file("a", create=True)
     file.write(b"123456", 0)
     assert disk.free_bytes() == 4
     with pytest.raises(OSError, match="ENOSPC"):
@@ -364,7 +395,7 @@ def test_a_disk_takes_what_it_has_room_for_g02() -> None:
     assert disk.read("a") == b"1234abcdef"
     file.write(b"0123456789", 0)
     with pytest.raises(OSError, match="ENOSPC"):
-        disk.open_file("b", create=True)[0].write(b"x", 0)
+        disk.open_file("b", create=True).write(b"x", 0)
 
     disk.delete("a")
     assert disk.free_bytes() == 10
@@ -387,7 +418,7 @@ def test_a_database_that_outgrows_its_disk_keeps_what_was_committed_g02() -> Non
 def test_a_stall_is_counted_and_the_operation_done() -> None:
     disk = Disk()
     disk.hook = failing(Stall(5_000_000), lambda operation: operation.kind == "write")
-    file, _ = disk.open_file("a", create=True)
+    file = disk.open_file("a", create=True)
     file.write(b"a", 0)
     file.write(b"b", 1)
 
