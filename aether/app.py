@@ -40,10 +40,10 @@ from aether.observe.metrics import Metrics
 from aether.observe.shadow_report import ShadowReport
 from aether.observe.venue_log import VenueLog
 from aether.policies import TICK_MS, pace_of, policy_of
-from aether.ports import Clock, Explainer
+from aether.ports import Clock, Explainer, Journal, Tape
 from aether.runtime.clock import SystemClock
 from aether.runtime.machine import Gauges, Machine
-from aether.runtime.recovery import RunLabel, recover
+from aether.runtime.recovery import Recovered, RunLabel, recover
 from aether.runtime.replay import Encoded, ReplayReport, replay
 from aether.runtime.supervisor import Service
 from aether.settings import Settings
@@ -94,7 +94,7 @@ async def run_world(
             announce(f"warning {warning}")
         for refusal in parts.gate.refusals.values():
             metrics.counters.gate_refused(refusal.code)
-        policy, first = policy_of(settings, parts.gate), parts.restore(recovered.ledger)
+        policy = policy_of(settings, parts.gate)
         header = TapeHeader(
             run=recovered.began.run,
             code_version=CODE_VERSION,
@@ -106,19 +106,16 @@ async def run_world(
         limits = TapeLimits(total_bytes_max=settings.journal.tape_mb_max * 1_000_000)
         tape = stack.enter_context(TapeWriter(place.tapes_dir / path.stem, header, limits))
         shadow, report = shadow_of(settings, parts, clock, metrics)
-        machine = Machine(
-            policy=policy,
-            instruments=[parts.gate.instruments[symbol] for symbol in policy.symbols],
-            recovered=recovered,
+        machine = join(
+            settings,
+            policy,
+            parts if shadow is None else replace(parts, feed=OverheardFeed(parts.feed, shadow)),
+            recovered,
             journal=journal,
             tape=tape,
-            feed=parts.feed if shadow is None else OverheardFeed(parts.feed, shadow),
-            venue=parts.venue,
             clock=clock,
-            first=first,
-            pace=pace_of(settings),
             free_bytes=lambda: shutil.disk_usage(place.state_dir).free,
-            gauges=Gauges(partial(metrics.took, "step"), partial(metrics.took, "commit"), metrics.loop_lag),
+            metrics=metrics,
         )
         desk = CommandDesk(machine.inbox.put, machine.latch, machine.engine.scopes)
         manager = ServiceManager(os.environ.get("NOTIFY_SOCKET"))
@@ -152,6 +149,35 @@ def shadow_of(settings: Settings, parts: Parts, clock: Clock, metrics: Metrics) 
     if not settings.shadow.enabled or parts.is_made:
         return None, report
     return Shadow(parts.gate.instruments.values(), clock, report.tell, report.end), report
+
+
+def join(
+    settings: Settings,
+    policy: Policy,
+    parts: Parts,
+    recovered: Recovered,
+    *,
+    journal: Journal,
+    tape: Tape,
+    clock: Clock,
+    free_bytes: Callable[[], int],
+    metrics: Metrics,
+) -> Machine:
+    """The machine of one run, made of the parts of its world and of what its journal held."""
+    return Machine(
+        policy=policy,
+        instruments=[parts.gate.instruments[symbol] for symbol in policy.symbols],
+        recovered=recovered,
+        journal=journal,
+        tape=tape,
+        feed=parts.feed,
+        venue=parts.venue,
+        clock=clock,
+        first=parts.restore(recovered.ledger),
+        pace=pace_of(settings),
+        free_bytes=free_bytes,
+        gauges=Gauges(partial(metrics.took, "step"), partial(metrics.took, "commit"), metrics.loop_lag),
+    )
 
 
 @contextmanager

@@ -26,21 +26,26 @@ class EverythingWaits(RuntimeError):
     """No task is ready and no timer is set: a deadlock, or a wait for the real world."""
 
 
-class _JumpingSelector(selectors.SelectSelector):
-    """Adds every wait to the elapsed time and returns at once."""
+class JumpingSelector(selectors.SelectSelector):
+    """Adds every wait to the elapsed time and returns at once. A child may do more on the way."""
 
     def __init__(self) -> None:
         super().__init__()
         self.elapsed_s = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            raise EverythingWaits("no task is ready and no timer is set")
-        self.elapsed_s += max(0.0, timeout)
+        """Nothing is ever heard: all that happens is that time passes."""
+        self.wait(timeout)
         return []
 
+    def wait(self, timeout_s: float | None) -> None:
+        """Let so many seconds pass, or without an end where None. Raises EverythingWaits where nothing can end it."""
+        if timeout_s is None:
+            raise EverythingWaits("no task is ready and no timer is set")
+        self.elapsed_s += max(0.0, timeout_s)
 
-class _DrawnQueue(deque[Any]):
+
+class DrawnQueue(deque[Any]):
     """The loop's ready queue, which gives out any of its entries instead of the first."""
 
     def __init__(self, random: Random) -> None:
@@ -48,6 +53,7 @@ class _DrawnQueue(deque[Any]):
         self._random = random
 
     def popleft(self) -> Any:
+        """The next turn of the loop."""
         index = self._random.randrange(len(self)) if len(self) > 1 else 0
         self.rotate(-index)
         drawn = super().popleft()
@@ -62,12 +68,12 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     come, first served, as on asyncio's own loop.
     """
 
-    def __init__(self, order: Random | None = None) -> None:
-        self._jumping = _JumpingSelector()
+    def __init__(self, order: Random | DrawnQueue | None = None, jumping: JumpingSelector | None = None) -> None:
+        self._jumping = jumping or JumpingSelector()
         super().__init__(self._jumping)
         if order is not None:
             # asyncio keeps its ready callbacks in this deque (Lib/asyncio/base_events.py) and offers no other way in.
-            vars(self)["_ready"] = _DrawnQueue(order)
+            vars(self)["_ready"] = order if isinstance(order, DrawnQueue) else DrawnQueue(order)
 
     def time(self) -> float:
         """Seconds slept so far."""
@@ -111,14 +117,15 @@ class VirtualClock:
 
 
 @contextmanager
-def inline_sqlite(latency: Random) -> Iterator[None]:
+def inline_sqlite(latency: Random, stalled_s: Callable[[], float] | None = None) -> Iterator[None]:
     """Make aiosqlite connections opened inside work on the virtual loop, without their threads.
 
     Statements of a connection still run one by one in their order, each up to 3 ms after it was asked for (drawn from
-    `latency`), and also when whoever awaited it is gone, as on a thread.
+    `latency`), and also when whoever awaited it is gone, as on a thread. `stalled_s` tells, after each, for how long
+    its disk kept it: so long its outcome waits, and every statement behind it.
     """
     kept = vars(core)["SimpleQueue"], vars(core)["Thread"]
-    vars(core).update(SimpleQueue=partial(_InlineWork, latency), Thread=_NoThread)
+    vars(core).update(SimpleQueue=partial(_InlineWork, latency, stalled_s), Thread=_NoThread)
     try:
         yield
     finally:
@@ -128,8 +135,10 @@ def inline_sqlite(latency: Random) -> Iterator[None]:
 class _InlineWork:
     """Stands in for aiosqlite's queue: what is put in is run by the loop."""
 
-    def __init__(self, latency: Random) -> None:
+    def __init__(self, latency: Random, stalled_s: Callable[[], float] | None) -> None:
         self._latency = latency
+        self._stalled_s = stalled_s
+        self._free_at = 0.0
         self._waiting: deque[tuple[asyncio.Future[object] | None, Callable[[], object]]] = deque()
 
     def put_nowait(self, item: tuple[asyncio.Future[object] | None, Callable[[], object]]) -> None:
@@ -137,16 +146,33 @@ class _InlineWork:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # a connection that is collected after its loop
-            self._run_next()
+            self._waiting.popleft()[1]()
         else:
-            loop.call_later(self._latency.random() * 0.003, self._run_next)
+            loop.call_later(self._latency.random() * 0.003, self._run_next, loop)
 
-    def _run_next(self) -> None:
+    def _run_next(self, loop: asyncio.AbstractEventLoop) -> None:
+        if loop.time() < self._free_at:
+            loop.call_at(self._free_at, self._run_next, loop)
+            return
         outcome, func = self._waiting.popleft()
-        if outcome is None or outcome.cancelled():
-            func()
+        done: asyncio.Future[object] = loop.create_future()
+        _settle(done, func, ())
+        stalled_s = 0.0 if self._stalled_s is None else self._stalled_s()
+        if stalled_s:
+            self._free_at = loop.time() + stalled_s
+            loop.call_at(self._free_at, _tell, done, outcome)
         else:
-            _settle(outcome, func, ())
+            _tell(done, outcome)
+
+
+def _tell(done: asyncio.Future[object], outcome: asyncio.Future[object] | None) -> None:
+    failure = done.exception()
+    if outcome is None or outcome.done():
+        return
+    if failure is None:
+        outcome.set_result(done.result())
+    else:
+        outcome.set_exception(failure)
 
 
 class _NoThread:

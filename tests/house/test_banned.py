@@ -80,6 +80,8 @@ MAY_DRAW = {
     "runtime/clock.py": "the system's clock itself",
     "app.py": "the mark of a new journal, drawn once",
     "sim/server.py": "keys that a sandbox issues, which no seed may give away",
+    "sim/virtual_time.py": "the time of a loop on which all time is made",
+    "simulator/run.py": "how much of a processor a run took, which it reports",
 }
 
 

@@ -1,0 +1,399 @@
+"""The made wire between the daemon and the made Kraken: message pipes, with delay, loss and cuts drawn from a seed.
+
+It stands where picows and aiohttp stand in the real program, at whole messages: TLS, TCP, HTTP and WebSocket framing
+are not made here, and are the matter of the suites that run over real sockets. Each end has its own time of arrival;
+the order of one WebSocket is kept, the order of REST calls is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from hashlib import blake2b
+from random import Random
+from types import TracebackType
+from typing import Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+import aiohttp
+import orjson
+
+from aether.domain.values import NANOS_PER_MS, NANOS_PER_S
+from aether.sim.fault_wire import Reply
+from aether.sim.front import Front
+from aether.sim.lines import BEAT_S, Line
+from aether.sim.ws_api import Door
+from aether.simulator.agenda import Agenda
+from aether.simulator.trouble import Fate, Trouble
+
+HOST = "kraken.made"
+ADDRESSES: Mapping[str, str] = {
+    "rest": f"http://{HOST}",
+    "ws_public": f"ws://{HOST}/v2",
+    "ws_private": f"ws://auth.{HOST}/v2",
+}
+CLOSE_ABNORMAL = 1006
+
+_BODY_NS = (20 * NANOS_PER_MS, 80 * NANOS_PER_MS)  # of a message one way
+_BEAT_NS = int(BEAT_S * NANOS_PER_S)
+_RESET_NS = 200 * NANOS_PER_MS  # until a broken connection is noticed
+
+
+class Witness(Protocol):
+    """Who is told of all that leaves the daemon, at its first byte."""
+
+    def left(self, transport: str, method: str, fields: Mapping[str, object]) -> None:
+        """One private request leaves."""
+        ...
+
+
+class Wire:
+    """Carries messages between one daemon and one made Kraken, and keeps a hash of all of them.
+
+    `trouble` is asked what goes wrong. `begin_life` is for each new process; what the one before it left under way
+    arrives at Kraken, and nowhere else.
+    """
+
+    def __init__(self, agenda: Agenda, front: Front, random: Random, witness: Witness) -> None:
+        self.agenda = agenda
+        self.front = front
+        self.trouble = Trouble()
+        self.messages = 0
+        self.pipes: list[Pipe] = []
+        self._random = random
+        self._witness = witness
+        self._trace = blake2b(digest_size=16)
+        self._life = 0
+
+    @property
+    def trace(self) -> str:
+        """Hash over times and bytes of all messages so far."""
+        return self._trace.hexdigest()
+
+    def note(self, what: bytes) -> None:
+        """Let the hash know of something, and of its time."""
+        self._trace.update(b"%d " % self.agenda.now_ns)
+        self._trace.update(what)
+
+    def end_life(self) -> None:
+        """The process is gone: its sockets close at Kraken's end, and nothing that still comes is heard."""
+        self._life += 1
+        for pipe in tuple(self.pipes):
+            pipe.abandon()
+
+    async def dial(self, url: str, tls: ssl.SSLContext, timeout_s: float) -> Pipe:  # noqa: ARG002 - no TLS is made
+        """Open a WebSocket (`connection.Dial`). Raises OSError."""
+        door: Door = "private" if url == ADDRESSES["ws_private"] else "public"
+        life = self._life
+        why = self.trouble.refuses(door)
+        async with asyncio.timeout(timeout_s):
+            await self.sleep(self.delay_ns() + self.delay_ns())
+        if life != self._life:
+            raise ConnectionResetError("this process is gone")
+        if why or not self.front.takes_connects:
+            raise ConnectionError(why or "answered with HTTP 503")
+        return Pipe(self, door)
+
+    def delay_ns(self) -> int:
+        """How long a message takes one way."""
+        return self._random.randrange(*_BODY_NS) + self.trouble.delay_ns()
+
+    def cut(self, door: Door | None = None) -> int:
+        """Cut every open socket of a door, or of both; how many there were."""
+        struck = [pipe for pipe in self.pipes if door in (None, pipe.door)]
+        for pipe in struck:
+            pipe.cut()
+        return len(struck)
+
+    def left(self, transport: str, method: str, fields: Mapping[str, object], content: bytes) -> None:
+        """A request leaves the daemon."""
+        self.messages += 1
+        self.note(content)
+        self._witness.left(transport, method, fields)
+
+    def came(self, content: bytes) -> None:
+        """A message reaches the daemon."""
+        self.messages += 1
+        self.note(content)
+
+    def is_of(self, life: int) -> bool:
+        """Whether the process of that life still lives."""
+        return life == self._life
+
+    @property
+    def life(self) -> int:
+        """Number of the present life."""
+        return self._life
+
+    async def sleep(self, for_ns: int) -> None:
+        """Wait so long, in a task of the daemon."""
+        loop = asyncio.get_running_loop()
+        over: asyncio.Future[None] = loop.create_future()
+        self.agenda.after(for_ns, lambda: None if loop.is_closed() else loop.call_soon(_finish, over))
+        await over
+
+
+class Pipe:
+    """One WebSocket (`connection.OpenSocket`): the daemon's end, and the line at Kraken's."""
+
+    def __init__(self, wire: Wire, door: Door) -> None:
+        self.door = door
+        self.close_code = CLOSE_ABNORMAL
+        self.messages = 0
+        self._wire = wire
+        self._agenda = wire.agenda
+        self._loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[None] = self._loop.create_future()
+        self._arrived: deque[bytes | int | None] = deque()
+        self._hear: Callable[[bytes], None] | None = None
+        self._is_over = False
+        self._up_ns = self._down_ns = 0
+        self._mute_until_ns = 0
+        wire.pipes.append(self)
+        self._has_left = False  # Kraken's end
+        self._line: Line = wire.front.lines.open(door, self)
+        self._beat_later()
+
+    # --- the daemon's end -----------------------------------------------------------------------------------------
+
+    async def hear(self, hear: Callable[[bytes], None]) -> None:
+        """Hand on every message until the link ends. Raises what `hear` raised; returns where it closed."""
+        self._hear = hear
+        try:
+            self._drain()
+            await asyncio.shield(self._over)
+        except asyncio.CancelledError:
+            failure = self._over.exception() if self._over.done() else None
+            raise failure or asyncio.CancelledError from None
+        finally:
+            self._is_over = True
+
+    async def send(self, frame: bytes) -> None:
+        """Write one text message. Raises ConnectionError where the link is gone."""
+        if self._is_over:
+            raise ConnectionResetError("the socket is closed")
+        request = orjson.loads(frame)
+        if self.door == "private":
+            self._wire.left("ws", request["method"], request.get("params", {}), frame)
+        else:
+            self._wire.came(frame)
+        self._up_ns = max(self._up_ns, self._agenda.now_ns + self._wire.delay_ns())
+        if self._wire.trouble.asked(self.door, frame):
+            self._agenda.at(self._up_ns, lambda: self._reach_kraken(frame))
+
+    async def close(self) -> None:
+        """Say farewell and let go."""
+        self._end(None)
+        self._up_ns = max(self._up_ns, self._agenda.now_ns + self._wire.delay_ns())
+        self._agenda.at(self._up_ns, self._leave_kraken)
+        self._forget()
+
+    # --- Kraken's end (`lines.Outlet`) ----------------------------------------------------------------------------
+
+    def put(self, text: str) -> None:
+        """Send a frame to the daemon."""
+        for frame in self._wire.trouble.told(self.door, text.encode()):
+            self._put(frame)
+
+    def put_close(self, code: int) -> None:
+        """Close with this code after all that was put before."""
+        self._put(code)
+        self._leave_kraken()
+
+    def cut(self) -> None:
+        """End the connection without a word: what is on its way is lost."""
+        self._leave_kraken()
+        self._agenda.after(self._wire.delay_ns(), lambda: self._arrive(None))
+
+    def mute(self, for_ns: int) -> None:
+        """Stay open, and let nothing come through to the daemon for so long."""
+        self._mute_until_ns = max(self._mute_until_ns, self._agenda.now_ns + for_ns)
+
+    def abandon(self) -> None:
+        """The daemon's process is gone."""
+        self._is_over = True
+        self._leave_kraken()
+        self._forget()
+
+    def _put(self, item: bytes | int) -> None:
+        if self._has_left or self._agenda.now_ns < self._mute_until_ns:
+            return
+        self._down_ns = max(self._down_ns, self._agenda.now_ns + self._wire.delay_ns())
+        self._agenda.at(self._down_ns, lambda: self._arrive(item))
+
+    def _reach_kraken(self, frame: bytes) -> None:
+        if not self._has_left:
+            self._line.hear(frame)
+
+    def _leave_kraken(self) -> None:
+        if not self._has_left:
+            self._has_left = True
+            self._wire.front.lines.close(self._line)
+
+    def _beat_later(self) -> None:
+        self._agenda.after(_BEAT_NS, self._beat)
+
+    def _beat(self) -> None:
+        if not self._has_left:
+            self._line.beat()
+            self._beat_later()
+
+    # --- arriving -------------------------------------------------------------------------------------------------
+
+    def _arrive(self, item: bytes | int | None) -> None:
+        """Something is in the daemon's socket: its loop reads at one of its next turns."""
+        if self._is_over:
+            return
+        self._arrived.append(item)
+        if len(self._arrived) == 1:
+            self._loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        while self._arrived and self._hear is not None and not self._is_over:
+            item = self._arrived.popleft()
+            if isinstance(item, bytes):
+                self.messages += 1
+                self._wire.came(item)
+                try:
+                    self._hear(item)
+                except Exception as failure:  # noqa: BLE001 - as the real socket: `hear` raises it
+                    self._end(failure)
+            else:
+                self.close_code = CLOSE_ABNORMAL if item is None else item
+                self._leave_kraken()
+                self._forget()
+                self._end(None)
+
+    def _end(self, failure: Exception | None) -> None:
+        self._is_over = True
+        if self._over.done():
+            return
+        if failure is None:
+            self._over.set_result(None)
+        else:
+            self._over.set_exception(failure)
+
+    def _forget(self) -> None:
+        with suppress(ValueError):
+            self._wire.pipes.remove(self)
+
+
+class HttpPipe:
+    """Carries REST calls (`rest.HttpSession`)."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def request(
+        self,
+        method: str,  # noqa: ARG002 - told by whether there is a body
+        url: str,
+        *,
+        data: bytes | None,
+        headers: Mapping[str, str],
+        timeout: aiohttp.ClientTimeout,
+        allow_redirects: bool,  # noqa: ARG002 - the made Kraken sends none
+    ) -> _Call:
+        """Send a request and wait for its answer. Raises aiohttp.ClientError, OSError."""
+        return _Call(self._wire, url, data, dict(headers), timeout.total)
+
+
+class _Call:
+    """One REST call under way."""
+
+    def __init__(
+        self, wire: Wire, url: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float | None
+    ) -> None:
+        self._wire = wire
+        self._life = wire.life
+        self._split = urlsplit(url)
+        self._body = body
+        self._headers = headers
+        self._timeout_s = timeout_s
+        self._loop = asyncio.get_running_loop()
+        self._outcome: asyncio.Future[Reply] = self._loop.create_future()
+
+    async def __aenter__(self) -> _Answer:
+        wire, path = self._wire, self._split.path
+        endpoint, is_private = path.rpartition("/")[2], path.startswith("/0/private/")
+        fate = wire.trouble.called(endpoint, is_private=is_private)
+        async with asyncio.timeout(self._timeout_s):
+            if fate.refused:
+                await wire.sleep(wire.delay_ns())
+                raise aiohttp.ConnectionTimeoutError("no connection")
+            if is_private:
+                wire.left("rest", endpoint, _fields(self._body or b""), self._body or b"")
+            else:
+                wire.came(path.encode())
+            if fate.arrives:
+                wire.agenda.after(wire.delay_ns(), lambda: self._reach_kraken(fate))
+            elif not fate.hangs:
+                wire.agenda.after(_RESET_NS, lambda: self._come(None))
+            return _Answer(await self._outcome)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._outcome.cancel()
+
+    def _reach_kraken(self, fate: Fate) -> None:
+        front, path = self._wire.front, self._split.path
+        if fate.instead is not None:
+            reply = fate.instead
+        elif path.startswith("/0/private/"):
+            reply = front.private(path, self._headers, self._body or b"", "127.0.0.1")
+        else:
+            reply = front.public(path.rpartition("/")[2], dict(parse_qsl(self._split.query)))
+        if fate.rewrite is not None:
+            reply = fate.rewrite(reply)
+        delay_ns = self._wire.delay_ns() + reply.delay_ms * NANOS_PER_MS
+        if fate.answers and not reply.is_lost:
+            self._wire.agenda.after(delay_ns, lambda: self._come(reply))
+        elif not fate.hangs:
+            self._wire.agenda.after(delay_ns + _RESET_NS, lambda: self._come(None))
+
+    def _come(self, reply: Reply | None) -> None:
+        """The answer is in the daemon's socket, or its connection is broken."""
+        if self._wire.is_of(self._life) and not self._loop.is_closed():
+            self._loop.call_soon(self._settle, reply)
+
+    def _settle(self, reply: Reply | None) -> None:
+        if self._outcome.done():
+            return
+        if reply is None:
+            self._outcome.set_exception(aiohttp.ServerDisconnectedError())
+        else:
+            self._wire.came(reply.text.encode())
+            self._outcome.set_result(reply)
+
+
+class _Answer:
+    """Head and body of an answer (`rest.Response`)."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.status = reply.status
+        self.content = _Body(reply.text.encode())
+
+
+class _Body:
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def iter_chunked(self, n: int) -> AsyncIterator[bytes]:
+        for start in range(0, len(self._body), n):
+            yield self._body[start : start + n]
+
+
+def _fields(body: bytes) -> Mapping[str, object]:
+    if body.startswith(b"{"):
+        fields: Mapping[str, object] = orjson.loads(body)
+        return fields
+    return dict(parse_qsl(body.decode(), keep_blank_values=True))
+
+
+def _finish(over: asyncio.Future[None]) -> None:
+    if not over.done():
+        over.set_result(None)
