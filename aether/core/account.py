@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aether.core import dead_man, reconcile
+from aether.core import dead_man, fence, reconcile
 from aether.core.halts import ALL, HoldCause, symbol_scope
 from aether.core.orders import Event, Order, OrderState
 from aether.core.reconcile import Mismatch
@@ -182,6 +182,7 @@ def order_reported(bench: Workbench, reported: OrderReported) -> None:
     report = reported.report
     if (amended := reconcile.amended_fact(bench.ledger, report, reported.source)) is not None:
         bench.emit(amended)
+    stranger = fence.stranger_of_report(bench.ledger, report, bench.market.clock_offset_ns)
     fact = reconcile.order_fact(bench.ledger, report, reported.source)
     order = bench.ledger.order(report.cl_ord_id, report.order_id)
     if order is None:
@@ -189,6 +190,7 @@ def order_reported(bench: Workbench, reported: OrderReported) -> None:
     elif fact is not None:
         _emit_of_order(bench, order.cl_ord_id, fact)
         _ask_for_the_rest(bench, order.cl_ord_id, fact)
+    _fence(bench, stranger)
 
 
 def _ask_for_the_rest(bench: Workbench, cl_ord_id: str, fact: Fact) -> None:
@@ -204,21 +206,20 @@ def _external_order(bench: Workbench, report: OrderReport) -> None:
         bench.emit(ExternalOrderGone(report.order_id))
     elif not report.status.is_terminal and not is_known:
         bench.emit(reconcile.external_order(report))
-    if reconcile.is_foreign(bench.ledger, report.cl_ord_id):
-        _foreign(bench, report.cl_ord_id)
 
 
-def _foreign(bench: Workbench, cl_ord_id: str | None) -> None:
-    bench.halt(ALL, "halt_foreign_order", f"{cl_ord_id} bears this journal's mark and is not in it")
+def _fence(bench: Workbench, stranger: str | None) -> None:
+    if stranger is not None:
+        bench.halt(ALL, "halt_foreign_order", stranger)
 
 
 def fill_reported(bench: Workbench, reported: FillReported) -> None:
     """The venue told a fill."""
+    stranger = fence.stranger_of_fill(bench.ledger, reported.execution, bench.market.clock_offset_ns)
     fill = reconcile.fill_fact(bench.ledger, reported.execution, reported.source)
     if fill is not None:
         _emit_fill(bench, fill)
-    if reconcile.is_foreign(bench.ledger, reported.execution.cl_ord_id):
-        _foreign(bench, reported.execution.cl_ord_id)
+    _fence(bench, stranger)
 
 
 def _emit_fill(bench: Workbench, fill: OrderFilled) -> None:
@@ -237,11 +238,10 @@ def account_seen(bench: Workbench, account: AccountSeen) -> None:
     offset_ns, error_ns = bench.market.clock_offset_ns, bench.market.clock_error_ns
     if bench.ledger.account_as_of_ns is None and "balances" in account.views:
         bench.emit(reconcile.opening(account, offset_ns))
-    fills_before = len(bench.ledger.exec_ids)
+    stranger, fills_before = fence.stranger_in(bench.ledger, account, offset_ns), len(bench.ledger.exec_ids)
     for fact in reconcile.account_facts(bench.ledger, account, bench.policy.orders, offset_ns, error_ns):
         _emit_corrective(bench, fact)
-    if (foreign := reconcile.foreign_order(bench.ledger, account)) is not None:
-        _foreign(bench, foreign)
+    _fence(bench, stranger)
     _compare_balances(bench, account, fills_came=len(bench.ledger.exec_ids) != fills_before)
     if bench.ask_again:
         bench.next_ask_ns = bench.now_ns

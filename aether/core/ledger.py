@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections import deque
 
+from aether.core.order_ids import OwnIds
 from aether.core.orders import Order, OrderState
 from aether.core.portfolio import Portfolio
 from aether.domain.errors import InvariantBroken
@@ -49,32 +50,12 @@ from aether.domain.facts import (
 from aether.domain.instruments import Instrument, Side
 from aether.domain.values import NANOS_PER_S, NO_USD, Symbol, Usd
 
-CL_ORD_ID_PREFIX = "ae"
 SETTLED_ORDERS_KEPT = 2_000
 _DAY_NS = 86_400 * NANOS_PER_S
-_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
-
-
-def base36(number: int, width: int) -> str:
-    """Digits 0-9a-z, padded with zeros. Raises InvariantBroken where the number needs more than `width` digits."""
-    digits = ""
-    while number:
-        number, digit = divmod(number, 36)
-        digits = _BASE36[digit] + digits
-    if len(digits) > width:
-        raise InvariantBroken(f"{digits} is longer than {width} base-36 digits")
-    return digits.rjust(width, "0")
-
-
-def run_of_cl_ord_id(cl_ord_id: str | None, tag: str) -> int | None:
-    """Run that made this client order id, or None where it is not of this journal."""
-    mark = CL_ORD_ID_PREFIX + tag
-    if cl_ord_id is None or len(cl_ord_id) != len(mark) + 11 or not cl_ord_id.startswith(mark):
-        return None
-    try:
-        return int(cl_ord_id[len(mark) : len(mark) + 4], 36)
-    except ValueError:
-        return None
+# Executions are kept by id for longer than any look at the account reaches back. What is older than that, and was there
+# when journal and venue agreed, is booked: a view that tells it once more tells nothing new.
+EXECUTIONS_KEPT_NS = 2 * _DAY_NS
+_EXECUTIONS_SWEPT_NS = 3_600 * NANOS_PER_S
 
 
 class Ledger:
@@ -89,10 +70,13 @@ class Ledger:
         self.reconciled_ns: int | None = None
         self.orders: dict[str, Order] = {}
         self.unsettled: dict[str, Order] = {}  # the few that still matter to risk
-        self.cl_ord_ids: set[str] = set()  # of every order this journal ever meant to send
+        self.own_ids = OwnIds()
+        self.began_ns = 0  # the present run
+        self.resumed_ns = 0  # people last let all trading go on: they know of what was there
         self.cl_ord_id_of: dict[str, str] = {}
         self.settled: deque[str] = deque()
-        self.exec_ids: set[str] = set()
+        self.exec_ids: dict[str, int] = {}  # counted executions, and the venue's time of each
+        self.booked_until_ns = 0  # every execution before that is counted, though its id is kept no longer
         self.fills: deque[OrderFilled] = deque(maxlen=500)
         self.portfolio = Portfolio()
         self.instruments: dict[Symbol, Instrument] = {}
@@ -128,8 +112,8 @@ class Ledger:
         return self.started.tag if self.started else ""
 
     def next_cl_ord_id(self) -> str:
-        """Made of run and fact number: the same on every replay, never used twice. 17 characters; Kraken takes 18."""
-        return f"{CL_ORD_ID_PREFIX}{self.tag}{base36(self.run, 4)}{base36(self.next_seq, 7)}"
+        """Made of run and fact number: the same on every replay, never used twice (see `order_ids`)."""
+        return self.own_ids.make(self.run, self.next_seq)
 
     def halts_of(self, *scopes: str) -> tuple[TradingHalted, ...]:
         """Halts in force in any of these scopes, oldest first."""
@@ -141,9 +125,11 @@ class Ledger:
         return tuple(dict.fromkeys(scope for scope, _ in self.halts))
 
     def order(self, cl_ord_id: str | None, order_id: str | None = None) -> Order | None:
-        """An order of ours by either name."""
+        """An order of ours by either name; None where the venue's name shows that it is another one."""
         name = cl_ord_id if cl_ord_id in self.orders else self.cl_ord_id_of.get(order_id or "")
-        return self.orders.get(name or "")
+        order = self.orders.get(name or "")
+        is_twin = order is not None and None not in (order.order_id, order_id) and order.order_id != order_id
+        return None if is_twin else order
 
     def working(self, strategy: str, symbol: Symbol) -> Order | None:
         """The unsettled order of a strategy on a symbol, if there is one. Only one that came back makes a second."""
@@ -219,9 +205,7 @@ class Ledger:
             case TradingHalted():
                 self.halts.setdefault((fact.scope, fact.code), fact)
             case TradingResumed():
-                for halt in self.halts_of(fact.scope):
-                    del self.halts[halt.scope, halt.code]
-                self.paused.pop(fact.scope.removeprefix("strategy:"), None)
+                self._resume(fact, at_ns)
             case StrategyPaused():
                 self.paused[fact.strategy] = fact
             case AccountOpened():
@@ -236,8 +220,11 @@ class Ledger:
             case Reconciled():
                 self.differences = ()
                 self.reconciled_ns = at_ns
+                self._forget_executions(at_ns - EXECUTIONS_KEPT_NS)
             case RunStarted():
                 self.started, self.is_stopping, self.has_ended = fact, False, False
+                self.began_ns = at_ns
+                self.own_ids.begin_run(fact.run, fact.tag, at_ns)
                 self.holds.clear()
                 self.paused.clear()
             case DeadManArmed() | DeadManFired() | DeadManDisarmed():
@@ -249,6 +236,13 @@ class Ledger:
             case _:  # commands are told by the facts they cause
                 pass
 
+    def _resume(self, fact: TradingResumed, at_ns: int) -> None:
+        for halt in self.halts_of(fact.scope):
+            del self.halts[halt.scope, halt.code]
+        self.paused.pop(fact.scope.removeprefix("strategy:"), None)
+        if fact.scope == "all":
+            self.resumed_ns = at_ns
+
     def _fold_difference(self, fact: DifferenceFound | DifferenceEnded | DifferenceAccepted) -> None:
         others = tuple(difference for difference in self.differences if difference.asset != fact.asset)
         self.differences = (*others, fact) if isinstance(fact, DifferenceFound) else others
@@ -256,9 +250,7 @@ class Ledger:
             self.portfolio.accept(fact)
 
     def _submit(self, fact: OrderSubmitted, at_ns: int) -> None:
-        if fact.cl_ord_id in self.cl_ord_ids:
-            raise InvariantBroken(f"client order id {fact.cl_ord_id} used twice")
-        self.cl_ord_ids.add(fact.cl_ord_id)
+        self.own_ids.add(fact.cl_ord_id, at_ns)
         self._put(Order(fact, at_ns))
         self.refusals.pop((fact.strategy, fact.symbol, fact.side), None)
         self.last_sent_ns[fact.strategy, fact.symbol] = at_ns
@@ -268,11 +260,17 @@ class Ledger:
     def _fill(self, fact: OrderFilled, at_ns: int) -> None:
         if fact.exec_id in self.exec_ids:
             raise InvariantBroken(f"execution {fact.exec_id} counted twice")
-        self.exec_ids.add(fact.exec_id)
+        self.exec_ids[fact.exec_id] = fact.venue_ns
         self.fills.append(fact)
         self.portfolio.book(fact)
         if fact.cl_ord_id is not None:
             self._put(self.orders[fact.cl_ord_id].after(fact, at_ns))
+
+    def _forget_executions(self, until_ns: int) -> None:
+        """Journal and venue agree, so all that is older is booked: its ids need not be kept to know it."""
+        if until_ns - self.booked_until_ns >= _EXECUTIONS_SWEPT_NS:
+            self.booked_until_ns = until_ns
+            self.exec_ids = {exec_id: at_ns for exec_id, at_ns in self.exec_ids.items() if at_ns > until_ns}
 
     def _put(self, order: Order) -> None:
         name = order.cl_ord_id

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from aether.core.ledger import Ledger, run_of_cl_ord_id
+from aether.core.ledger import Ledger
 from aether.core.orders import Event, Order, OrderState
 from aether.core.policy import OrderPolicy
 from aether.domain.facts import (
@@ -49,7 +49,7 @@ def opening(account: AccountSeen, clock_offset_ns: int) -> AccountOpened:
 
 def fill_fact(ledger: Ledger, execution: Execution, source: str) -> OrderFilled | None:
     """The fact of an execution, or None where it is booked already or belongs to the time before the sums began."""
-    if execution.exec_id in ledger.exec_ids:
+    if execution.exec_id in ledger.exec_ids or execution.venue_ns <= ledger.booked_until_ns:
         return None
     order = ledger.order(execution.cl_ord_id, execution.order_id)
     opened_ns = ledger.account_as_of_ns
@@ -210,21 +210,6 @@ def external_order(report: OrderReport) -> ExternalOrderSeen:
         qty=report.qty,
         limit_price=report.limit_price,
     )
-
-
-def foreign_order(ledger: Ledger, account: AccountSeen) -> str | None:
-    """Client order id, in any view of the account, that bears this journal's mark and is not in it.
-
-    Another daemon runs on a copy of this journal, or the journal is older than the account: either way, stop.
-    """
-    ordered = (report.cl_ord_id for report in (*account.open_orders, *account.closed_orders))
-    names = (*ordered, *(fill.cl_ord_id for fill in account.fills), *account.live_cl_ord_ids)
-    return next((name for name in names if is_foreign(ledger, name)), None)
-
-
-def is_foreign(ledger: Ledger, cl_ord_id: str | None) -> bool:
-    """The id bears this journal's mark, and no order of this journal ever had it: living, ended or long forgotten."""
-    return run_of_cl_ord_id(cl_ord_id, ledger.tag) is not None and cl_ord_id not in ledger.cl_ord_ids
 
 
 def mismatches(ledger: Ledger, account: AccountSeen) -> tuple[Mismatch, ...]:

@@ -66,7 +66,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "halt_difference": "the account differs from the journal without explanation",
         "halt_daily_loss": "the daily loss limit was reached",
         "halt_drawdown": "the drawdown limit was reached",
-        "halt_foreign_order": "an order bears this journal's mark and is not in it: a second daemon, or an old journal",
+        "halt_foreign_order": "a daemon's order is not in this journal: a second daemon, or an old journal",
         "halt_contract_broken": "the venue filled an order worse or larger than asked, or one it had refused",
         "halt_auth": "Kraken refused our key, signature, nonce or permission; check the key, then resume",
         "halt_crash_loop": "too many starts in a short time",

@@ -75,7 +75,7 @@ def test_f03_an_order_carries_what_its_fact_says_and_a_deadline_in_the_venues_ti
     assert [getattr(order, name) for name in names] == [getattr(fact, name) for name in names]
     assert order.deadline_ns == fact.deadline_ns == desk.at_ns + 7 * S
     assert (order.side, order.limit_price) == (Side.BUY, Price(D(100)))
-    assert len(order.cl_ord_id) == 17
+    assert len(order.cl_ord_id) == 18
 
 
 def test_an_order_from_answer_to_fill_to_end_moves_the_money_once(desk: Any) -> None:

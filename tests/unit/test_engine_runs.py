@@ -98,7 +98,7 @@ def test_names_of_two_runs_never_meet(desk: Any, new_desk: Any, make: Any) -> No
     again.tick()
 
     assert again.order.cl_ord_id != desk.order.cl_ord_id
-    assert (again.order.cl_ord_id[6:10], len(again.order.cl_ord_id)) == ("0002", 17)
+    assert (again.order.cl_ord_id[6:10], len(again.order.cl_ord_id)) == ("0002", 18)
 
 
 def test_a_halt_outlasts_a_restart(desk: Any, new_desk: Any, make: Any) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from aether.core import ledger as ledger_module
-from aether.core.ledger import Ledger, base36, run_of_cl_ord_id
+from aether.core import reconcile
+from aether.core.ledger import EXECUTIONS_KEPT_NS, Ledger
+from aether.core.order_ids import Mark, read_mark
 from aether.domain.actors import SYSTEM
 from aether.domain.errors import ImpossibleTransition, InvariantBroken
 from aether.domain.facts import (
@@ -32,7 +34,7 @@ from aether.domain.facts import (
 )
 from aether.domain.instruments import Side
 from aether.domain.orders import VenueStatus
-from aether.domain.values import Bps, Qty, Usd, UtcNanos
+from aether.domain.values import NANOS_PER_S, Bps, Qty, Usd, UtcNanos
 
 D = Decimal
 A, B = "aeabcd00010000001", "aeabcd00010000002"
@@ -51,24 +53,10 @@ def test_facts_are_folded_in_their_order_alone(make: Any) -> None:
             ledger.fold(Numbered(seq, 1, UtcNanos(make.T0), 1, run_started()))
 
 
-def test_a_client_order_id_has_17_characters_and_names_its_run(book: Any) -> None:
+def test_a_client_order_id_is_made_of_tag_run_and_the_number_of_the_fact(book: Any) -> None:
     ledger = book.fold(run_started(run=36 * 36))
-
-    name = ledger.next_cl_ord_id()
-    assert (name, len(name)) == ("aeabcd01000000002", 17)
-    assert run_of_cl_ord_id(name, "abcd") == 36 * 36
-
-
-def test_a_number_is_padded_and_refused_where_it_does_not_fit() -> None:
-    assert (base36(0, 4), base36(35, 2), base36(36, 2)) == ("0000", "0z", "10")
-    assert base36(36**4 - 1, 4) == "zzzz"
-    with pytest.raises(InvariantBroken, match="longer than 4"):
-        base36(36**4, 4)
-
-
-@pytest.mark.parametrize("name", [None, "", "aeabcd", "aeabce00010000001", "aeabcd000100000012", "aeabcd----0000001"])
-def test_other_names_bear_no_mark_of_ours(name: str | None) -> None:
-    assert run_of_cl_ord_id(name, "abcd") is None
+    mark = read_mark(ledger.next_cl_ord_id())
+    assert mark == Mark("abcd", 36 * 36, ledger.own_ids.runs[36 * 36], 2)
 
 
 def test_a_client_order_id_is_never_used_twice(make: Any, book: Any) -> None:
@@ -131,7 +119,7 @@ def test_old_settled_orders_are_let_go_with_both_names(make: Any, book: Any, mon
     assert list(book.ledger.orders) == [B]
     assert book.ledger.order(None, f"O-{A}") is None
     assert book.ledger.order(None, f"O-{B}") is not None
-    assert book.ledger.cl_ord_ids == {A, B}
+    assert set(book.ledger.own_ids.kept) == {A, B}
     with pytest.raises(InvariantBroken, match="used twice"):
         book.fold(make.submitted(A))
 
@@ -240,3 +228,30 @@ def test_a_difference_is_kept_once_for_each_asset_and_ends_by_itself_or_by_a_per
     assert ledger.differences == ()
     assert ledger.portfolio.balances == {"BTC": D("-0.5")}
     assert ledger.portfolio.positions == {}
+
+
+# --- what is let go -------------------------------------------------------------------------------------------------
+
+
+def test_s35_executions_that_journal_and_venue_agreed_on_long_ago_are_let_go(make: Any, book: Any) -> None:
+    late_ns = make.T0 + EXECUTIONS_KEPT_NS + 7_200 * NANOS_PER_S
+    book.fold(run_started(), make.filled("T1", None, "1"), make.filled("T2", None, "1", venue_ns=late_ns))
+    book.fold(Reconciled((), 0), at_ns=late_ns)
+    assert list(book.ledger.exec_ids) == ["T2"]
+
+
+def test_a10_an_execution_that_was_let_go_is_not_booked_again(make: Any, book: Any) -> None:
+    late_ns = make.T0 + EXECUTIONS_KEPT_NS + 7_200 * NANOS_PER_S
+    book.fold(run_started(), make.filled("T1", None, "1"))
+    book.fold(Reconciled((), 0), at_ns=late_ns)
+    assert reconcile.fill_fact(book.ledger, make.execution("T1", None, "1"), "snapshot") is None
+    book.ledger.account_as_of_ns = make.T0
+    later = make.execution("T3", None, "1", venue_ns=late_ns)
+    assert reconcile.fill_fact(book.ledger, later, "snapshot") is not None
+
+
+def test_executions_are_kept_until_journal_and_venue_agree(make: Any, book: Any) -> None:
+    book.fold(run_started(), make.filled("T1", None, "1"))
+    book.fold(make.filled("T2", None, "1"), at_ns=make.T0 + 2 * EXECUTIONS_KEPT_NS)
+    assert list(book.ledger.exec_ids) == ["T1", "T2"]
+    assert book.ledger.booked_until_ns == 0

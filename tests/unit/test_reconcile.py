@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from aether.core import ledger as ledger_module
 from aether.core import reconcile
 from aether.core.reconcile import ABSENCE_VIEWS, Mismatch
 from aether.domain.facts import (
@@ -20,7 +19,6 @@ from aether.domain.facts import (
     OrderEnded,
     OrderFilled,
     OrderOpened,
-    OrderRefused,
     OrderSurprised,
     RunStarted,
 )
@@ -260,33 +258,6 @@ def test_orders_of_others_are_told_when_they_come_and_go(make: Any, opened: Any)
     assert facts_of(make, opened, seen) == []
     assert facts_of(make, opened, make.account(make.T0 + S, {}, views=("balances",))) == []
     assert facts_of(make, opened, make.account(make.T0 + S, {})) == [ExternalOrderGone("O-HUMAN")]
-
-
-@pytest.mark.parametrize("view", ["open_orders", "closed_orders", "fills", "live_cl_ord_ids"])
-@pytest.mark.parametrize(
-    ("cl_ord_id", "is_foreign"), [("aeabcd00020000009", True), ("aezzzz00020000009", False), (None, False), (A, False)]
-)
-def test_an_id_with_our_mark_that_no_order_of_ours_ever_had_is_foreign_in_every_view(
-    make: Any, lost: Any, view: str, cl_ord_id: str | None, *, is_foreign: bool
-) -> None:
-    told = {
-        "open_orders": make.report(cl_ord_id, VenueStatus.NEW),
-        "closed_orders": make.report(cl_ord_id, VenueStatus.FILLED, "10"),
-        "fills": make.execution("T1", cl_ord_id, "1"),
-        "live_cl_ord_ids": cl_ord_id or "",
-    }
-    account = make.account(make.T0 + S, {}, **{view: (told[view],)})
-
-    assert reconcile.foreign_order(lost.ledger, account) == (cl_ord_id if is_foreign else None)
-
-
-def test_an_order_that_was_let_go_is_still_ours(make: Any, opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_module, "SETTLED_ORDERS_KEPT", 1)
-    for name in (A, B):
-        opened.fold(make.submitted(name), OrderRefused(name, "venue_funds", "EOrder:Insufficient funds"))
-
-    assert opened.ledger.order(A) is None
-    assert not reconcile.is_foreign(opened.ledger, A)
 
 
 def test_an_end_without_a_total_is_completed_once_by_the_view_that_tells_it(make: Any, lost: Any) -> None:

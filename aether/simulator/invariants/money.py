@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
+from aether.core.order_ids import read_mark
 from aether.domain.facts import Numbered, OrderFilled
 from aether.domain.orders import Liquidity
 from aether.domain.values import MONEY, ZERO, Qty
@@ -189,14 +190,16 @@ def the_ledger_is_the_journal(evidence: Evidence, reading: Reading) -> Iterator[
     if not _is_up_to_date(evidence, reading) or evidence.machine is None:
         return
     ledger = evidence.machine.engine.ledger
-    if ledger.exec_ids != reading.fills.keys():
-        yield f"executions {sorted(ledger.exec_ids ^ reading.fills.keys())} are in ledger or journal alone"
+    counted = {exec_id for exec_id, fill in reading.fills.items() if fill.venue_ns > ledger.booked_until_ns}
+    if ledger.exec_ids.keys() != counted:
+        yield f"executions {sorted(ledger.exec_ids.keys() ^ counted)} are in ledger or journal alone"
     kept = {asset: amount for asset, amount in ledger.portfolio.balances.items() if amount}
     if kept != {asset: amount for asset, amount in reading.balances.items() if amount}:
         yield f"the ledger has {kept}, the journal adds up to {reading.balances}"
     if ledger.halts.keys() != reading.halts.keys():
         yield f"the ledger is halted for {sorted(ledger.halts)}, the journal for {sorted(reading.halts)}"
-    if missing := reading.orders.keys() - ledger.cl_ord_ids:
+    marks = {name: mark for name in reading.orders if (mark := read_mark(name)) is not None}
+    if missing := [name for name, mark in marks.items() if not ledger.own_ids.made(name, mark)]:
         yield f"the ledger has forgotten that it sent {sorted(missing)}"
     for name, story in reading.unsettled.items():
         order = ledger.unsettled.get(name)
