@@ -33,6 +33,7 @@ from aether.kraken.capture_record import CHANNELS, DEPTHS, read_frames
 from aether.recording import RecordingPlan, RecordingReport, record_capture
 from aether.runtime.clock import SystemClock
 from aether.settings import Settings, default_config_path, load_settings
+from aether.simulator.verb import Asked, replay_seed, simulate_seeds
 from aether.worlds import place_of
 
 T = TypeVar("T")
@@ -343,6 +344,41 @@ def replay(
     report = _await(replay_tape(tape, journal))
     _print(printing.plain(report), as_json=as_json, show=printing.record)
     raise SystemExit(Exit.DONE if report.ok else Exit.CHECK_FAILED)
+
+
+@app.command()
+def simulate(
+    *,
+    seeds: Annotated[int, typer.Option(min=1, help="how many worlds")] = 10,
+    first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="number of the first")] = 1,
+    hours: Annotated[float, typer.Option(min=0.05, help="simulated time of each")] = 1.0,
+    jobs: Annotated[int | None, typer.Option(min=1, help="worker processes; one a core unless named")] = None,
+    report: Annotated[Path | None, typer.Option(help="new file that keeps each outcome, one JSON a line")] = None,
+    resume: Annotated[Path | None, typer.Option(help="go on with the campaign of such a file")] = None,
+    replay_of: Annotated[int | None, typer.Option("--replay", help="run this one seed alone")] = None,
+    plan: Annotated[Path | None, typer.Option(help="what goes wrong in it, from a file; drawn unless named")] = None,
+    trace: Annotated[Path | None, typer.Option(help="new file for all that it does, a line each")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the whole daemon in made worlds in which everything goes wrong, and judge each. Exit 6 if anything breaks."""
+    asked = Asked(first_seed, seeds, round(hours * 3600), jobs, report, resume)
+    if replay_of is not None:
+        answer, is_clean = replay_seed(replay_of, asked.seconds, plan, trace)
+    else:
+        with _counting() as show:
+            answer, is_clean = simulate_seeds(asked, show)
+    _print(answer, as_json=as_json, show=printing.status)
+    raise SystemExit(Exit.DONE if is_clean else Exit.CHECK_FAILED)
+
+
+@contextmanager
+def _counting() -> Iterator[Callable[[str], None]]:
+    """Shows how a campaign goes on a terminal, and nothing in a pipe."""
+    if not talk.is_terminal:
+        yield lambda _: None
+        return
+    with talk.status("the first worlds begin") as line:
+        yield line.update
 
 
 @capture_app.command(name="record")

@@ -269,5 +269,5 @@ class Program:
         return found
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
-        config = () if "--config" in arguments or arguments[0] == "replay" else ("--config", SHIPPED)
+        config = () if "--config" in arguments or arguments[0] in ("replay", "simulate") else ("--config", SHIPPED)
         return [sys.executable, "-m", "aether", *arguments, *config]

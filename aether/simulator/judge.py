@@ -19,6 +19,10 @@ class Judge(Protocol):
         """Facts were committed, a private request left, or a second has passed."""
         ...
 
+    def market_moved(self, evidence: Evidence) -> None:
+        """Books of the exchange have changed, and everybody is being told."""
+        ...
+
     def hourly(self, evidence: Evidence) -> None:
         """An hour has passed."""
         ...
@@ -40,6 +44,9 @@ class Onlooker:
         self.seen: Counter[str] = Counter()
 
     def after_step(self, evidence: Evidence) -> None:
+        """See Judge."""
+
+    def market_moved(self, evidence: Evidence) -> None:
         """See Judge."""
 
     def hourly(self, evidence: Evidence) -> None:

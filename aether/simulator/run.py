@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from functools import cache
 from random import Random
@@ -11,6 +11,7 @@ from typing import Any
 
 from aether.domain.values import NANOS_PER_S
 from aether.settings import Settings, default_config_path, load_settings
+from aether.simulator.invariants.checker import Checker
 from aether.simulator.outcome import Outcome
 from aether.simulator.plan import Plan, quiet_plan
 from aether.simulator.world import START_NS, World
@@ -51,11 +52,17 @@ def _shipped() -> Settings:
     return load_settings(default_config_path())
 
 
-def run_seed(seed: int, *, seconds: int, plan: Plan | None = None) -> Outcome:
-    """Let one world live for so many seconds of its own time. `plan` None draws what goes wrong from the seed."""
+def run_seed(
+    seed: int, *, seconds: int, plan: Plan | None = None, keep: Callable[[int, bytes], None] | None = None
+) -> Outcome:
+    """Let one world live for so many seconds of its own time. `plan` None draws what goes wrong from the seed.
+
+    `keep` is handed all that the trace is made of, each with the exchange's time in nanoseconds.
+    """
     plan = plan or quiet_plan(seed, seconds)
     began_s = process_time()
-    world = World(seed, settings_of(seed), length_ns=plan.length_ns, quiet_ns=plan.quiet_ns)
+    world = World(seed, settings_of(seed), length_ns=plan.length_ns, quiet_ns=plan.quiet_ns, judge=Checker())
+    world.wire.keep = keep
     world.run()
     return Outcome(
         seed=seed,

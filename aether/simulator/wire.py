@@ -65,6 +65,7 @@ class Wire:
         self.pipes: list[Pipe] = []
         self._random = random
         self._witness = witness
+        self.keep: Callable[[int, bytes], None] | None = None
         self._trace = blake2b(digest_size=16)
         self._life = 0
 
@@ -74,7 +75,9 @@ class Wire:
         return self._trace.hexdigest()
 
     def note(self, what: bytes) -> None:
-        """Let the hash know of something, and of its time."""
+        """Let the hash know of something, and of its time, and whoever keeps the trace."""
+        if self.keep is not None:
+            self.keep(self.agenda.now_ns, what)
         self._trace.update(b"%d " % self.agenda.now_ns)
         self._trace.update(what)
 

@@ -98,6 +98,7 @@ class World:
         self.front = Front(opened.desk, opened.crowd, clock, box=self.box, new_id=lambda: ids.getrandbits(63))
         self.account = ACCOUNT
         self.evidence = Evidence(opened.desk.exchange, ACCOUNT, now_ns=START_NS)
+        opened.desk.listen(lambda *_: self.judge.market_moved(self._look()))
         self.wire = Wire(self.agenda, self.front, self.random("wire"), self)
         self.hello: Mapping[str, str] = {
             **ADDRESSES,

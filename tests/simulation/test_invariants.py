@@ -18,6 +18,7 @@ import msgspec
 import pytest
 
 from aether.app import label_of
+from aether.core.orders import Event
 from aether.domain.actors import Actor, Role
 from aether.domain.effects import SubmitOrder
 from aether.domain.facts import (
@@ -61,6 +62,7 @@ from aether.sim.venue import SimVenue
 from aether.sim.virtual_time import VirtualClock, VirtualTimeLoop, inline_sqlite
 from aether.simulator.evidence import Evidence, Sent
 from aether.simulator.invariants.checker import FACT_RULES, NOT_CLAIMED, SENT_RULES, TAIL_RULES, WHOLE_RULES, Checker
+from aether.simulator.invariants.reading import EVENT_OF
 from aether.simulator.invariants.sometimes import EDGES
 from aether.simulator.invariants.wire_words import ids_named, orders_asked, time_ns, timeout_asked
 from aether.worlds import MADE_ACCOUNT, made_world
@@ -383,6 +385,7 @@ BREAKS: list[tuple[str, str, Break]] = [
     ("S13", "all orders are cancelled, of others too", _asking("cancel_all")),
     ("S13", "another's order is cancelled", _asking("cancel_order", order_id=["O-OTHER"])),
     ("S13", "another's order is amended", _asking("AmendOrder", txid="O-OTHER")),
+    ("S13", "a switch is armed that others would suffer from", _asking("cancel_all_orders_after", timeout=60)),
     ("S15", "a fill is booked twice", _after(OrderFilled, lambda fill: fill)),
     ("S16", "a fill is invented", _changing(OrderFilled, exec_id="T-INVENTED")),
     ("S16", "a fill is booked at another price", _changing(OrderFilled, price=Price(D(1)))),
@@ -600,6 +603,10 @@ def test_s10_l2_an_order_that_rests_and_counts_for_nothing_is_told(run: _Run, re
 )
 def test_each_predicate_says_which_property_it_is(rule: str, holds: Callable[..., object]) -> None:
     assert (holds.__doc__ or "").startswith(f"{rule}: ")
+
+
+def test_every_move_of_an_order_has_its_fact_here() -> None:
+    assert set(EVENT_OF.values()) == set(Event)
 
 
 def test_each_property_of_a_run_is_claimed_and_was_seen_to_fail() -> None:

@@ -41,17 +41,13 @@ class Checker:
         self.violations: list[Violation] = []
         self.reading = Reading()
         self._sometimes = Sometimes()
+        self.seen: Counter[str] = self._sometimes.seen
         self._witness = market.BookWitness()
         self._told: dict[str, set[str]] = {}
         self._facts_read = 0
         self._sent_read = 0
         self._well_since_ns: int | None = None
         self._halts_given: list[tuple[int, str]] = []
-
-    @property
-    def seen(self) -> Counter[str]:
-        """Edges taken, refusals given, meetings met: how often each."""
-        return self._sometimes.seen
 
     def after_step(self, evidence: Evidence) -> None:
         """Judge what has left, what was committed and the books, since the last call. Cheap where that is nothing."""
@@ -67,6 +63,10 @@ class Checker:
         for why in self._witness.look(evidence):
             self._tell("S22", why, evidence)
         self._note_latches(evidence)
+
+    def market_moved(self, evidence: Evidence) -> None:
+        """Keep what the books of the exchange are now: what the daemon may see of them from here on."""
+        self._witness.watch(evidence)
 
     def hourly(self, evidence: Evidence) -> None:
         """Judge everything at once: sums, equity, positions, bounds."""
@@ -129,7 +129,7 @@ class Checker:
             for rule, holds in FACT_RULES:
                 if (why := holds(evidence, self.reading, numbered)) is not None:
                     self._tell(rule, why, evidence)
-            self._sometimes.count(evidence, self.reading, numbered)
+            self._sometimes.count(self.reading, numbered)
             self.reading.take(numbered, evidence.now_ns)
 
     def _judge_sent(self, evidence: Evidence, sent: Sent) -> None:

@@ -21,10 +21,12 @@ from aether.simulator.invariants.wire_words import (
     AMENDS,
     CANCELS,
     CANCELS_OF_ALL,
+    DEAD_MAN,
     NEVER_SENT,
     Asked,
     ids_named,
     orders_asked,
+    timeout_asked,
 )
 
 DEADLINE_NS_MAX = 60 * NANOS_PER_S
@@ -132,9 +134,18 @@ def not_while_halted(_: Evidence, reading: Reading, sent: Sent) -> str | None:
 
 
 def only_ours_are_touched(evidence: Evidence, reading: Reading, sent: Sent) -> str | None:
-    """S13: An order that is not ours is never cancelled or amended."""
+    """S13: An order that is not ours is never cancelled or amended.
+
+    The dead man's switch may cancel it: armed only where the account is ours alone, and never before the account was
+    compared in this run.
+    """
     if sent.method in CANCELS_OF_ALL:
         return f"{sent.method} cancels the orders of others too"
+    if sent.method in DEAD_MAN and timeout_asked(sent):
+        if reading.policy is not None and not reading.policy.orders.dead_man_s:
+            return f"{sent.method} arms a switch that the settings leave alone"
+        if ("starting", "all") in reading.holds:
+            return f"{sent.method} arms the switch before the account was compared"
     if sent.method not in CANCELS | AMENDS:
         return None
     for name in ids_named(sent):
@@ -220,8 +231,7 @@ def _over_a_share(fact: OrderSubmitted, reading: Reading, worth: Decimal) -> str
     held = MONEY.multiply(max(ZERO, reading.balances.get(fact.symbol.partition("/")[0], ZERO)), middle)
     for story in reading.unsettled.values():
         if story.intent.symbol == fact.symbol and story.intent.side is Side.BUY:
-            price = story.intent.limit_price.usd_per_coin
-            held = MONEY.add(held, MONEY.multiply(story.outstanding, price))
+            held = MONEY.add(held, MONEY.multiply(story.outstanding, story.limit_usd))
     most = equity.bps(limits.exposure_symbol_bps_max).amount
     if MONEY.add(held, worth) > most:
         return f"{fact.cl_ord_id} takes {fact.symbol} to {MONEY.add(held, worth)} USD, at most {most}"
@@ -242,7 +252,7 @@ def along_the_table(_: Evidence, reading: Reading, numbered: Numbered) -> str | 
     event = EVENT_OF[type(fact)]
     if event not in TRANSITIONS[story.state]:
         return f"{name}: {event} while {story.state}"
-    if isinstance(fact, OrderFilled) and MONEY.add(story.filled, fact.qty.coins) > story.qty:
+    if isinstance(fact, OrderFilled) and MONEY.add(story.filled, fact.qty.coins) > max(story.qty, story.qty_most):
         return f"{name}: filled {MONEY.add(story.filled, fact.qty.coins)} of {story.qty}"
     if isinstance(fact, OrderEnded) and fact.cum_qty is not None and fact.cum_qty.coins < story.filled:
         return f"{name}: ended with {fact.cum_qty}, {story.filled} are booked"

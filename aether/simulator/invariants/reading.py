@@ -31,6 +31,7 @@ from aether.domain.facts import (
     Numbered,
     OrderAbsent,
     OrderAccepted,
+    OrderAmended,
     OrderEnded,
     OrderFilled,
     OrderOpened,
@@ -60,6 +61,7 @@ EVENT_OF: Mapping[type[Fact], Event] = MappingProxyType(
         OrderAbsent: Event.ABSENT,
         CancelRequested: Event.CANCEL_ASKED,
         CancelRefused: Event.CANCEL_REFUSED,
+        OrderAmended: Event.AMENDED,
         OrderSurprised: Event.SURPRISED,
     }
 )
@@ -67,7 +69,7 @@ EVENT_OF: Mapping[type[Fact], Event] = MappingProxyType(
 
 @dataclass(slots=True)
 class OrderStory:
-    """One order as its facts tell it: `filled` and `told` in coins, the latter what its end said.
+    """One order as its facts tell it: `filled` and `told` in coins, the latter what its end said; `qty_most` ever.
 
     `at_ns` is the journal's time of the intent, `cancel_ns` the exchange's time at which its cancel was first asked.
     """
@@ -83,11 +85,18 @@ class OrderStory:
     cancel_ns: int | None = None
     was_unresolved: bool = False
     was_accepted: bool = False
+    amended: OrderAmended | None = None
+    qty_most: Decimal = ZERO
 
     @property
     def qty(self) -> Decimal:
-        """Coins asked for."""
-        return self.intent.qty.coins
+        """Coins that it is for, as the exchange was last told to have it."""
+        return self.intent.qty.coins if self.amended is None else self.amended.qty.coins
+
+    @property
+    def limit_usd(self) -> Decimal:
+        """Its limit, as the exchange was last told to have it."""
+        return (self.intent if self.amended is None else self.amended).limit_price.usd_per_coin
 
     @property
     def outstanding(self) -> Decimal:
@@ -100,9 +109,11 @@ class OrderStory:
     @property
     def reserved_usd(self) -> Decimal:
         """Dollars that the outstanding part of a buy may still cost, fee included."""
-        if self.intent.side is Side.SELL or not self.qty:
+        asked = self.intent
+        if asked.side is Side.SELL:
             return ZERO
-        return MONEY.divide(MONEY.multiply(self.intent.reserved.amount, self.outstanding), self.qty)
+        promised = MONEY.multiply(MONEY.multiply(asked.reserved.amount, self.outstanding), self.limit_usd)
+        return MONEY.divide(promised, asked.limit_price.times(asked.qty).amount)
 
 
 @dataclass(slots=True)
@@ -202,6 +213,8 @@ class Reading:
         story.order_id = getattr(fact, "order_id", None) or story.order_id
         story.was_unresolved = story.was_unresolved or isinstance(fact, AnswerLost)
         story.was_accepted = story.was_accepted or isinstance(fact, OrderAccepted)
+        if isinstance(fact, OrderAmended):
+            story.amended, story.qty_most = fact, max(story.qty_most, story.qty, fact.qty.coins)
         if isinstance(fact, CancelRequested):
             story.cancel_ns = story.cancel_ns or now_ns
         if isinstance(fact, OrderEnded):

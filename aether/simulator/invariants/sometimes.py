@@ -6,12 +6,12 @@ from collections import Counter
 
 from aether.core.orders import TRANSITIONS, OrderState
 from aether.domain.facts import (
+    DeadManFired,
     HoldBegan,
     IntentRefused,
     Numbered,
     OrderAbsent,
     OrderAccepted,
-    OrderEnded,
     OrderFilled,
     OrderOpened,
     OrderRefused,
@@ -22,7 +22,6 @@ from aether.simulator.evidence import Evidence
 from aether.simulator.invariants.reading import EVENT_OF, Reading
 
 SNAPSHOT_FILLS = 50  # Kraken docs, WebSocket v2 executions: a snapshot carries so many trades
-DEAD_MAN_REASON = "Cancel all orders after timeout"
 
 EDGES = tuple(f"edge {state.value} {event.value}" for state, moves in TRANSITIONS.items() for event in sorted(moves))
 
@@ -40,7 +39,7 @@ class Sometimes:
         self.seen: Counter[str] = Counter()
         self._caught_up: tuple[int, int] = (0, 0)  # of this input, so many fills came from the account's history
 
-    def count(self, evidence: Evidence, reading: Reading, numbered: Numbered) -> None:
+    def count(self, reading: Reading, numbered: Numbered) -> None:
         """One committed fact, before it is folded."""
         fact, seen = numbered.fact, self.seen
         match fact:
@@ -50,6 +49,8 @@ class Sometimes:
                 seen[f"halted {code}"] += 1
             case HoldBegan(cause=cause):
                 seen[f"held {cause}"] += 1
+            case DeadManFired():
+                seen["dead man's switch fired"] += 1
             case RunStarted(run=run):
                 seen["recovered"] += run > 1
             case OrderFilled(source=source):
@@ -57,7 +58,7 @@ class Sometimes:
             case _:
                 pass
         if type(fact) in EVENT_OF:
-            self._count_move(evidence, reading, fact)
+            self._count_move(reading, fact)
 
     def crashed(self, evidence: Evidence, reading: Reading) -> None:
         """The daemon was killed at this moment: what was under way?"""
@@ -69,7 +70,7 @@ class Sometimes:
             if story.state is OrderState.IN_FLIGHT:
                 self.seen[f"crash between {'send and ack' if name in sent else 'commit and send'}"] += 1
 
-    def _count_move(self, evidence: Evidence, reading: Reading, fact: object) -> None:
+    def _count_move(self, reading: Reading, fact: object) -> None:
         story = reading.orders.get(str(getattr(fact, "cl_ord_id", None)))
         if story is None:
             return
@@ -87,9 +88,6 @@ class Sometimes:
         if isinstance(fact, OrderFilled):
             self.seen["fill before ack"] += not story.was_accepted and story.order_id is None
             self.seen["late fill after the end"] += story.state is OrderState.DONE
-        if isinstance(fact, OrderEnded) and fact.order_id:
-            truth = evidence.exchange.find_order(evidence.account, order_id=fact.order_id)
-            self.seen["dead man's switch fired"] += truth is not None and truth.reason == DEAD_MAN_REASON
 
     def _count_history(self, input_seq: int, source: str) -> None:
         if source != "trades":
