@@ -225,8 +225,8 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def balances(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """What is on the account."""
-    _ask(config, "/v1/balances", as_json=as_json, show=printing.rows)
+    """What is on the account, and what moved it beside trading."""
+    _ask(config, "/v1/balances", as_json=as_json, show=printing.status)
 
 
 @app.command()

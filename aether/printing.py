@@ -46,6 +46,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "bound_by",
         ),
         "trades": ("venue_at", "strategy", "symbol", "side", "qty", "price_usd", "cost_usd", "liquidity"),
+        "entries": ("venue_at", "kind", "subtype", "nature", "asset", "moved", "entry_id"),
         "positions": (
             "strategy",
             "symbol",

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from aether.core import dead_man, fence, reconcile
+from aether.core import balances, dead_man, fence, reconcile
 from aether.core.halts import ALL, HoldCause, symbol_scope
 from aether.core.orders import Event, Order, OrderState
-from aether.core.reconcile import Mismatch
-from aether.core.upkeep import account_interval_ns
-from aether.core.valuation import value
 from aether.core.workbench import Workbench
-from aether.domain.actors import Actor
 from aether.domain.errors import InvariantBroken
 from aether.domain.facts import (
     AnswerLost,
     CancelRefused,
-    DifferenceAccepted,
-    DifferenceEnded,
-    DifferenceFound,
-    EquityMarked,
     ExternalOrderGone,
     Fact,
     FeesAdopted,
@@ -28,7 +20,6 @@ from aether.domain.facts import (
     OrderOpened,
     OrderRefused,
     OrderSurprised,
-    Reconciled,
 )
 from aether.domain.inputs import (
     AccountSeen,
@@ -49,21 +40,18 @@ from aether.domain.inputs import (
     SubmitUnknown,
 )
 from aether.domain.orders import OrderReport
-from aether.domain.values import MONEY, NANOS_PER_S, NO_QTY, Usd
-
-_MARK_DECIMALS = 8
+from aether.domain.values import NANOS_PER_S, NO_QTY
 
 # Any other order on the pair would most likely be refused too: it waits for a look at the account that is no answer to
 # this refusal, and twice as long each time. These say something of the one order alone.
 _OF_THE_ORDER_ALONE = frozenset({"latched", "venue_deadline", "venue_unreachable", "venue_post_only", "venue_session"})
-_DOUBLINGS_MAX = 6
-RECONCILED_EVERY_NS = 3_600 * NANOS_PER_S  # how far back the next run has to read, at most
 
 
 def stream_live(bench: Workbench, _: PrivateStreamLive) -> None:
     """The private stream is live: take the account as it is now."""
     bench.stream_live_ns = bench.now_ns
     bench.asked_ns = None  # an answer under way may be older than the stream
+    bench.entries_seen_ns = None
     bench.ask_account("the private stream is live")
 
 
@@ -238,13 +226,18 @@ def account_seen(bench: Workbench, account: AccountSeen) -> None:
     offset_ns, error_ns = bench.market.clock_offset_ns, bench.market.clock_error_ns
     if bench.ledger.account_as_of_ns is None and "balances" in account.views:
         bench.emit(reconcile.opening(account, offset_ns))
-    stranger, fills_before = fence.stranger_in(bench.ledger, account, offset_ns), len(bench.ledger.exec_ids)
+    stranger, before = fence.stranger_in(bench.ledger, account, offset_ns), _sums(bench)
     for fact in reconcile.account_facts(bench.ledger, account, bench.policy.orders, offset_ns, error_ns):
         _emit_corrective(bench, fact)
     _fence(bench, stranger)
-    _compare_balances(bench, account, fills_came=len(bench.ledger.exec_ids) != fills_before)
+    balances.book_entries(bench, account)
+    balances.compare(bench, account, sums_moved=_sums(bench) != before)
     if bench.ask_again:
         bench.next_ask_ns = bench.now_ns
+
+
+def _sums(bench: Workbench) -> tuple[int, int]:
+    return len(bench.ledger.exec_ids), len(bench.ledger.entry_ids)
 
 
 def _emit_corrective(bench: Workbench, fact: Fact) -> None:
@@ -255,78 +248,6 @@ def _emit_corrective(bench: Workbench, fact: Fact) -> None:
             _emit_of_order(bench, fact.cl_ord_id, fact)
         case _:
             bench.emit(fact)
-
-
-def _compare_balances(bench: Workbench, account: AccountSeen, *, fills_came: bool) -> None:
-    bench.next_ask_ns = bench.now_ns + bench.policy.orders.unresolved_retry_s * NANOS_PER_S
-    if "balances" not in account.views or "trades" not in account.views:
-        return
-    found = reconcile.mismatches(bench.ledger, account)
-    if not found:
-        _agree(bench, account)
-    elif found != bench.suspects or fills_came:
-        bench.suspects, bench.suspected_ns = found, account.asked_ns
-    elif account.asked_ns - bench.suspected_ns >= bench.policy.orders.view_lag_s * NANOS_PER_S:
-        # Views are of different moments and may lag. What differs in the same way for longer than that is real.
-        _differ(bench, found)
-
-
-def _agree(bench: Workbench, account: AccountSeen) -> None:
-    bench.suspects = ()
-    if not all(view in account.views for view in reconcile.ABSENCE_VIEWS):
-        return  # balances agree, but what is open or was filled is not all known
-    is_news = bench.reconciled_ns is None or bool(bench.ledger.differences)
-    bench.reconciled_ns = min(bench.now_ns, account.asked_ns)
-    bench.next_ask_ns = bench.now_ns + account_interval_ns(bench)
-    if bench.stream_live_ns is not None and account.asked_ns >= bench.stream_live_ns:
-        is_news = is_news or (HoldCause.PRIVATE_STREAM.value, ALL) in bench.ledger.holds
-        bench.release(HoldCause.PRIVATE_STREAM, ALL)
-        bench.release(HoldCause.STARTING, ALL)
-    dead_man.agreed(bench, account.asked_ns)
-    is_news = is_news or bench.now_ns - (bench.ledger.reconciled_ns or 0) >= RECONCILED_EVERY_NS
-    for symbol, (refused_ns, times) in bench.refused.items():
-        wait_ns = bench.policy.orders.reconcile_s * NANOS_PER_S << min(times - 1, _DOUBLINGS_MAX)
-        if account.asked_ns - refused_ns >= wait_ns:
-            bench.release(HoldCause.REFUSED, symbol_scope(symbol))
-    if is_news:
-        bench.emit(Reconciled(account.balances, len(account.open_orders)))
-
-
-def _differ(bench: Workbench, found: tuple[Mismatch, ...]) -> None:
-    known = {difference.asset: difference.amount for difference in bench.ledger.differences}
-    for mismatch in found:
-        what = "opening balance plus fills is not what the venue holds"
-        difference = DifferenceFound(mismatch.asset, mismatch.expected, mismatch.seen, what)
-        if known.pop(mismatch.asset, None) != difference.amount:
-            bench.emit(difference)
-    for asset in known:
-        bench.emit(DifferenceEnded(asset))
-    named = ", ".join(f"{item.asset}: expected {item.expected}, venue has {item.seen}" for item in found)
-    bench.halt(ALL, "halt_difference", named)
-
-
-def accept_differences(bench: Workbench, actor: Actor) -> None:
-    """A person looked and resumed: what differs is booked, and trading waits for a look that agrees.
-
-    Money that people moved is neither profit nor loss, so what was lost stays the same share of the marks.
-    """
-    before = value(bench.ledger, bench.market)
-    for difference in bench.ledger.differences:
-        bench.emit(DifferenceAccepted(difference.asset, difference.amount, actor))
-    after, mark = value(bench.ledger, bench.market), bench.ledger.mark
-    if before is not None and after is not None and mark is not None and after != before:
-        bench.emit(EquityMarked(mark.day, after.equity, *_in_proportion(before.equity, after.equity, mark)))
-    bench.suspects, bench.reconciled_ns = (), None
-    bench.ask_account("a difference was accepted")
-
-
-def _in_proportion(before: Usd, after: Usd, mark: EquityMarked) -> tuple[Usd, Usd]:
-    """The day's start and the peak as they would have been with that money there; where all is new, what there is."""
-    if before.amount <= 0:
-        return after, after
-    share = MONEY.divide(after.amount, before.amount)
-    day_start, peak = mark.day_start.scaled(share), mark.peak.scaled(share)
-    return day_start.rounded_down(_MARK_DECIMALS), peak.rounded_down(_MARK_DECIMALS)
 
 
 def account_unavailable(bench: Workbench, heard: AccountUnavailable) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from aether.core import account, authority, dead_man, deciding, upkeep
+from aether.core import account, authority, balances, dead_man, deciding, upkeep
 from aether.core.halts import ALL, HoldCause, symbol_scope
 from aether.core.ledger import Ledger
 from aether.core.market import STALL_DRAIN_NS
@@ -198,7 +198,7 @@ class Engine(Workbench):
                 codes = {halt.code for halt in self.ledger.halts_of(scope)}
                 self.emit(TradingResumed(scope, reason, actor))
                 if "halt_difference" in codes:
-                    account.accept_differences(self, actor)
+                    balances.accept_differences(self, actor)
                 if codes & upkeep.LOSS_HALTS:
                     upkeep.accept_loss(self)
             case CancelEverything(reason=reason):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import deque
+from decimal import Decimal
 
 from aether.core.order_ids import OwnIds
 from aether.core.orders import Order, OrderState
 from aether.core.portfolio import Portfolio
+from aether.domain.entries import Nature
 from aether.domain.errors import InvariantBroken
 from aether.domain.facts import (
     AccountOpened,
@@ -28,6 +30,7 @@ from aether.domain.facts import (
     HoldEnded,
     InstrumentAdopted,
     IntentRefused,
+    LedgerEntryBooked,
     Numbered,
     OrderAbsent,
     OrderAccepted,
@@ -48,7 +51,7 @@ from aether.domain.facts import (
     TradingResumed,
 )
 from aether.domain.instruments import Instrument, Side
-from aether.domain.values import NANOS_PER_S, NO_USD, Symbol, Usd
+from aether.domain.values import MONEY, NANOS_PER_S, NO_USD, ZERO, Symbol, Usd
 
 SETTLED_ORDERS_KEPT = 2_000
 _DAY_NS = 86_400 * NANOS_PER_S
@@ -78,6 +81,12 @@ class Ledger:
         self.exec_ids: dict[str, int] = {}  # counted executions, and the venue's time of each
         self.booked_until_ns = 0  # every execution before that is counted, though its id is kept no longer
         self.fills: deque[OrderFilled] = deque(maxlen=500)
+        self.untied: dict[
+            str, OrderFilled
+        ] = {}  # since the account agreed last: the venue's ledger may say more of them
+        self.entry_ids: set[str] = set()
+        self.entries: deque[LedgerEntryBooked] = deque(maxlen=500)
+        self.flows: dict[str, Decimal] = {}  # coins and dollars moved since the last mark, which does not know of them
         self.portfolio = Portfolio()
         self.instruments: dict[Symbol, Instrument] = {}
         self.fees: dict[Symbol, FeesAdopted] = {}
@@ -191,8 +200,11 @@ class Ledger:
                 self.instruments[instrument.symbol] = instrument
             case FeesAdopted():
                 self.fees[fact.symbol] = fact
+            case LedgerEntryBooked():
+                self._book_entry(fact)
             case EquityMarked():
                 self.mark = fact
+                self.flows.clear()
             case _:
                 self._fold_state(fact, at_ns)
 
@@ -219,6 +231,7 @@ class Ledger:
                 self._fold_difference(fact)
             case Reconciled():
                 self.differences = ()
+                self.untied.clear()
                 self.reconciled_ns = at_ns
                 self._forget_executions(at_ns - EXECUTIONS_KEPT_NS)
             case RunStarted():
@@ -248,6 +261,23 @@ class Ledger:
         self.differences = (*others, fact) if isinstance(fact, DifferenceFound) else others
         if isinstance(fact, DifferenceAccepted):
             self.portfolio.accept(fact)
+            self._flow(fact.asset, fact.amount)
+
+    def _book_entry(self, fact: LedgerEntryBooked) -> None:
+        if fact.entry_id in self.entry_ids:
+            raise InvariantBroken(f"ledger row {fact.entry_id} counted twice")
+        self.entry_ids.add(fact.entry_id)
+        self.entries.append(fact)
+        self.portfolio.book_entry(fact)
+        if fact.nature is Nature.MOVED:
+            self._flow(fact.asset, fact.moved)
+
+    def _flow(self, asset: str, amount: Decimal) -> None:
+        """Coins in a wallet are worth what the coin is: what goes from one to another is no flow."""
+        coin = asset.partition(".")[0]
+        self.flows[coin] = MONEY.add(self.flows.get(coin, ZERO), amount)
+        if not self.flows[coin]:
+            del self.flows[coin]
 
     def _submit(self, fact: OrderSubmitted, at_ns: int) -> None:
         self.own_ids.add(fact.cl_ord_id, at_ns)
@@ -262,6 +292,7 @@ class Ledger:
             raise InvariantBroken(f"execution {fact.exec_id} counted twice")
         self.exec_ids[fact.exec_id] = fact.venue_ns
         self.fills.append(fact)
+        self.untied[fact.exec_id] = fact
         self.portfolio.book(fact)
         if fact.cl_ord_id is not None:
             self._put(self.orders[fact.cl_ord_id].after(fact, at_ns))

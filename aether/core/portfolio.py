@@ -1,4 +1,4 @@
-"""Holdings, average cost and profit: from fills, exactly as the venue booked them, and what people accepted beside."""
+"""Holdings, average cost and profit: from what the venue booked, to the digit, and what people accepted beside."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import reduce
 
-from aether.domain.facts import DifferenceAccepted, OrderFilled
+from aether.domain.facts import DifferenceAccepted, LedgerEntryBooked, OrderFilled
 from aether.domain.instruments import Side
 from aether.domain.orders import AssetBalance
 from aether.domain.values import MONEY, NO_USD, ZERO, Price, Qty, Symbol, Usd
@@ -84,6 +84,21 @@ def _fees_in(asset: str, fill: OrderFilled) -> Decimal:
     return reduce(MONEY.add, (fee.amount for fee in fill.fees if fee.asset == asset), ZERO)
 
 
+def moves_of(fill: OrderFilled) -> dict[str, Decimal]:
+    """By how much a fill moves each asset, fees included; nothing where its pair has no name that tells its assets.
+
+    Such a pair is not ours: what it moved is told by the rows of the venue's ledger.
+    """
+    base, slash, quote = (fill.symbol or fill.name).partition("/")
+    if not slash:
+        return {}
+    sign = Decimal(1 if fill.side is Side.BUY else -1)
+    moves = {base: MONEY.multiply(sign, fill.qty.coins)}
+    for asset, amount in ((quote, MONEY.multiply(sign, fill.cost.amount)), *((f.asset, f.amount) for f in fill.fees)):
+        moves[asset] = MONEY.subtract(moves.get(asset, ZERO), amount)
+    return moves
+
+
 class Portfolio:
     """Balances per asset and positions per strategy and symbol. Mutated by facts only."""
 
@@ -99,20 +114,19 @@ class Portfolio:
 
     def book(self, fill: OrderFilled) -> None:
         """Move balances and position by one fill."""
-        base, slash, quote = (fill.symbol or fill.name).partition("/")
-        if not slash:  # a pair we have no names for: the balances will show what it moved, and reconciliation asks
-            return
-        direction = 1 if fill.side is Side.BUY else -1
-        self._move(base, MONEY.multiply(Decimal(direction), fill.qty.coins))
-        self._move(quote, MONEY.multiply(Decimal(-direction), fill.cost.amount))
-        for fee in fill.fees:
-            self._move(fee.asset, fee.amount.copy_negate())
+        for asset, amount in moves_of(fill).items():
+            self._move(asset, amount)
         if fill.symbol is not None:
             key = (fill.strategy or EXTERNAL, fill.symbol)
+            base = fill.symbol.partition("/")[0]
             self.positions[key] = self.positions.get(key, Position(*key)).after(fill, base)
 
+    def book_entry(self, entry: LedgerEntryBooked) -> None:
+        """Move a balance by a row of the venue's ledger; no position moves, for nobody traded."""
+        self._move(entry.asset, entry.moved)
+
     def accept(self, accepted: DifferenceAccepted) -> None:
-        """Move a balance by what a person took for right: a deposit, a withdrawal, a booking of the venue."""
+        """Move a balance by what a person took for right and the venue's ledger did not tell."""
         self._move(accepted.asset, accepted.amount)
 
     def _move(self, asset: str, amount: Decimal) -> None:

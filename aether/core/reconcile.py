@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from aether.core.double_entry import opened_ns
 from aether.core.ledger import Ledger
 from aether.core.orders import Event, Order, OrderState
 from aether.core.policy import OrderPolicy
@@ -43,8 +44,8 @@ class Mismatch:
 
 
 def opening(account: AccountSeen, clock_offset_ns: int) -> AccountOpened:
-    """The balances that the sums begin with, as of when the venue was first asked."""
-    return AccountOpened(UtcNanos(account.asked_ns + clock_offset_ns), account.balances)
+    """The balances that the sums begin with, as of when the venue was first asked, or as its ledger knows better."""
+    return AccountOpened(UtcNanos(opened_ns(account, account.asked_ns + clock_offset_ns)), account.balances)
 
 
 def fill_fact(ledger: Ledger, execution: Execution, source: str) -> OrderFilled | None:

@@ -7,14 +7,15 @@ from datetime import UTC, datetime, timedelta
 from aether.core.halts import ALL, HoldCause
 from aether.core.orders import Order, OrderState
 from aether.core.reconcile import decidable_ns
-from aether.core.valuation import value
+from aether.core.valuation import value, worth
 from aether.core.workbench import Workbench
 from aether.domain.facts import EquityMarked
 from aether.domain.orders import TimeInForce
-from aether.domain.values import NANOS_PER_S, Usd
+from aether.domain.values import MONEY, NANOS_PER_S, Usd
 
 PEAK_STEP_BPS = 10  # a new peak is written when it is so much higher: the drawdown is known to within this
 LOSS_HALTS = frozenset({"halt_daily_loss", "halt_drawdown"})
+_MARK_DECIMALS = 8
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CANCEL_RETRY_S_MAX = 60
 _CLOCK_FRESH_NS = 120 * NANOS_PER_S  # several of the feed's pings unanswered, or its link lost
@@ -40,6 +41,7 @@ def mark_equity(bench: Workbench) -> None:
     A peak is the lower of two ticks in a row, and a loss counts where both are beyond its limit: a price that stood for
     one tick alone would be remembered for ever, or stop the trade until people come.
     """
+    settle_flows(bench)
     ledger, day = bench.ledger, utc_day(bench.now_ns)
     valuation = value(ledger, bench.market) if ledger.account_as_of_ns is not None else None
     before, bench.equity_before = bench.equity_before, valuation.equity if valuation is not None else None
@@ -55,6 +57,31 @@ def mark_equity(bench: Workbench) -> None:
         bench.emit(EquityMarked(day, lower, mark.day_start, lower))
     if before is not None:
         _halt_on_loss(bench, max(before, equity))
+
+
+def settle_flows(bench: Workbench) -> None:
+    """Move the marks with the money that people moved, so that what was lost stays the same share of them.
+
+    While a price is missing the flows wait, over restarts too: they are settled with the first one.
+    """
+    ledger, mark = bench.ledger, bench.ledger.mark
+    if not ledger.flows or mark is None:
+        return
+    valuation, moved = value(ledger, bench.market), worth(ledger.flows, bench.market)
+    if valuation is None or moved is None or not moved.equity.amount:
+        return
+    before = valuation.equity - moved.equity
+    bench.emit(EquityMarked(mark.day, valuation.equity, *_in_proportion(before, valuation.equity, mark)))
+    bench.equity_before = None  # of another sum
+
+
+def _in_proportion(before: Usd, after: Usd, mark: EquityMarked) -> tuple[Usd, Usd]:
+    """The day's start and the peak as they would have been with that money there; where all is new, what there is."""
+    if before.amount <= 0:
+        return after, after
+    share = MONEY.divide(after.amount, before.amount)
+    day_start, peak = mark.day_start.scaled(share), mark.peak.scaled(share)
+    return day_start.rounded_down(_MARK_DECIMALS), peak.rounded_down(_MARK_DECIMALS)
 
 
 def accept_loss(bench: Workbench) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from aether.core.ledger import Ledger
 from aether.core.market import Market
@@ -18,15 +20,25 @@ class Valuation:
     equity: Usd
     unpriced: tuple[str, ...]
 
+    @property
+    def is_partial(self) -> bool:
+        """Something is held whose price nobody tells: the account is worth more than this."""
+        return bool(self.unpriced)
+
 
 def value(ledger: Ledger, market: Market) -> Valuation | None:
-    """Worth of all balances; None while a symbol in use that we hold has no price yet.
+    """Worth of all balances; None while a symbol in use that we hold has no price yet."""
+    return worth(ledger.portfolio.balances, market)
+
+
+def worth(amounts: Mapping[str, Decimal], market: Market) -> Valuation | None:
+    """Worth of amounts by asset; None while one of a symbol in use has no price yet.
 
     Wallet suffixes (`BTC.F`) are worth what the coin is worth; they are equity, not free cash.
     """
-    total, unpriced = ledger.portfolio.balance(USD), []
-    for asset, amount in ledger.portfolio.balances.items():
-        if asset == USD or not amount:
+    total, unpriced = ZERO, []
+    for asset, amount in amounts.items():
+        if not amount:
             continue
         coin = asset.partition(".")[0]
         mid = market.mid_of_asset(coin)

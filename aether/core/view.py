@@ -17,7 +17,7 @@ from aether.core.market import SymbolPicture
 from aether.core.orders import Order, OrderState
 from aether.core.portfolio import USD, Position
 from aether.core.valuation import Valuation, cash_free, exposure, value
-from aether.domain.facts import OrderFilled
+from aether.domain.facts import LedgerEntryBooked, OrderFilled
 from aether.domain.values import MONEY, NANOS_PER_MS, NO_USD, ZERO, Symbol, Usd
 
 RECENT = 100
@@ -84,6 +84,22 @@ class TradeView:
     cost_usd: Decimal
     fees: tuple[tuple[str, Decimal], ...]
     liquidity: str
+    venue_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntryView:
+    """A row of the venue's ledger that is no fill; of a trade, what the ledger says beside its fill (`moved`)."""
+
+    entry_id: str
+    refid: str
+    kind: str
+    subtype: str
+    nature: str
+    asset: str
+    amount: Decimal
+    fee: Decimal
+    moved: Decimal
     venue_ns: int
 
 
@@ -163,6 +179,7 @@ class View:
     dead_man_trigger_ns: int | None
     equity_usd: Decimal | None
     unpriced: tuple[str, ...]
+    equity_is_partial: bool
     cash_usd: Decimal
     cash_free_usd: Decimal
     exposure_usd: Decimal
@@ -175,6 +192,7 @@ class View:
     unresolved_orders: int
     external_orders: int
     trades: tuple[TradeView, ...]
+    entries: tuple[EntryView, ...]
     symbols: tuple[SymbolView, ...]
     signals: tuple[SignalView, ...]
     stops: tuple[StopView, ...]
@@ -231,6 +249,7 @@ def _view(engine: Engine, orders: tuple[OrderView, ...]) -> View:
         dead_man_trigger_ns=_dead_man_trigger(engine),
         equity_usd=valuation.equity.amount if valuation else None,
         unpriced=valuation.unpriced if valuation else (),
+        equity_is_partial=valuation.is_partial if valuation else False,
         cash_usd=ledger.portfolio.balance(USD),
         cash_free_usd=cash_free(ledger).amount,
         exposure_usd=sum(exposures.values(), NO_USD).amount,
@@ -243,6 +262,7 @@ def _view(engine: Engine, orders: tuple[OrderView, ...]) -> View:
         unresolved_orders=sum(1 for order in ledger.unsettled.values() if order.state.value == "unresolved"),
         external_orders=len(ledger.external_orders),
         trades=tuple(_trade(fill) for fill in list(ledger.fills)[-RECENT:]),
+        entries=tuple(_entry(fact) for fact in list(ledger.entries)[-RECENT:]),
         symbols=tuple(_symbol(engine, picture, exposures[symbol]) for symbol, picture in market.pictures.items()),
         signals=tuple(
             SignalView(signal.strategy, signal.symbol, signal.target_bps, signal.edge_bps, signal.reason)
@@ -345,6 +365,21 @@ def _trade(fill: OrderFilled) -> TradeView:
         fees=tuple((fee.asset, fee.amount) for fee in fill.fees),
         liquidity=fill.liquidity.value,
         venue_ns=fill.venue_ns,
+    )
+
+
+def _entry(fact: LedgerEntryBooked) -> EntryView:
+    return EntryView(
+        entry_id=fact.entry_id,
+        refid=fact.refid,
+        kind=fact.kind,
+        subtype=fact.subtype,
+        nature=fact.nature.value,
+        asset=fact.asset,
+        amount=fact.amount,
+        fee=fact.fee,
+        moved=fact.moved,
+        venue_ns=fact.venue_ns,
     )
 
 

@@ -59,6 +59,7 @@ class Workbench:
         self.surprises: dict[str, str] = {}
         self.suspects: tuple[Mismatch, ...] = ()
         self.suspected_ns = 0
+        self.entries_seen_ns: int | None = None  # when the venue's ledger was read last
         self.reconciled_ns: int | None = None
         self.stream_live_ns: int | None = None
         self.asked_ns: int | None = None
@@ -130,9 +131,14 @@ class Workbench:
         """Take the venue's account; once more after the look under way, which may have begun too early to show why."""
         if self.asked_ns is None:
             self.asked_ns, self.ask_again = self.now_ns, False
-            self.ask(AskAccount(why, self._since_ns()))
+            self.ask(AskAccount(why, self._since_ns(), self._wants_ledgers()))
         else:
             self.ask_again = True
+
+    def _wants_ledgers(self) -> bool:
+        """At start, after each gap, each minute, and while balances differ: a look costs half as much again with it."""
+        every_ns = self.policy.orders.reconcile_s * NANOS_PER_S
+        return bool(self.suspects) or self.entries_seen_ns is None or self.now_ns - self.entries_seen_ns >= every_ns
 
     def _since_ns(self) -> int:
         certain = self.reconciled_ns or self.ledger.reconciled_ns or self.ledger.account_as_of_ns or self.now_ns

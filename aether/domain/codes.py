@@ -64,6 +64,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         # halts
         "halt_operator": "a person halted trading",
         "halt_difference": "the account differs from the journal without explanation",
+        "halt_strange_entry": "Kraken's ledger has a row of margin, credit or an unknown kind; look, then resume",
         "halt_daily_loss": "the daily loss limit was reached",
         "halt_drawdown": "the drawdown limit was reached",
         "halt_foreign_order": "a daemon's order is not in this journal: a second daemon, or an old journal",

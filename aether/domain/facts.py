@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import ClassVar, TypeAlias, get_args
 
 from aether.domain.actors import Actor
+from aether.domain.entries import Nature
 from aether.domain.inputs import Command
 from aether.domain.instruments import Instrument, Side
 from aether.domain.orders import AssetAmount, AssetBalance, Liquidity, OrderType, TimeInForce, VenueStatus
@@ -285,8 +286,30 @@ class ExternalOrderGone:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerEntryBooked:
+    """A row of the venue's ledger, counted once by `entry_id`: a deposit, a withdrawal, a reward, a move of wallets.
+
+    `amount`, `fee`, `balance` and the words are the row's; `moved` is by how much it moves our sum of `asset`. Of a
+    trade that is what the ledger says beside its fill, for the fill is booked by itself.
+    """
+
+    VERSION: ClassVar[int] = 1
+    entry_id: str
+    refid: str
+    kind: str
+    subtype: str
+    nature: Nature
+    asset: str
+    amount: Decimal
+    fee: Decimal
+    balance: Decimal | None
+    moved: Decimal
+    venue_ns: UtcNanos
+
+
+@dataclass(frozen=True, slots=True)
 class DifferenceFound:
-    """Opening balance plus fills is not what the venue holds. `expected` and `seen` are of `asset`."""
+    """Opening balance plus fills and ledger rows is not what the venue holds. `expected` and `seen` are of `asset`."""
 
     VERSION: ClassVar[int] = 1
     asset: str
@@ -512,6 +535,7 @@ Fact: TypeAlias = (
     | AccountOpened
     | ExternalOrderSeen
     | ExternalOrderGone
+    | LedgerEntryBooked
     | DifferenceFound
     | DifferenceEnded
     | DifferenceAccepted

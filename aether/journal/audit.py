@@ -8,13 +8,22 @@ from decimal import Decimal
 from pathlib import Path
 
 from aether.domain.errors import JournalBroken
-from aether.domain.facts import AccountOpened, DifferenceAccepted, Fact, Numbered, OrderFilled, Reconciled, RunStarted
+from aether.domain.facts import (
+    AccountOpened,
+    DifferenceAccepted,
+    Fact,
+    LedgerEntryBooked,
+    Numbered,
+    OrderFilled,
+    Reconciled,
+    RunStarted,
+)
 from aether.domain.instruments import Side
 from aether.domain.orders import AssetAmount, AssetBalance
 from aether.domain.values import MONEY, ZERO, plain
 from aether.journal.sqlite import JournalReader, read_only
 
-_ID_FIELDS = ("intent_id", "cl_ord_id", "order_id", "exec_id")
+_ID_FIELDS = ("intent_id", "cl_ord_id", "order_id", "exec_id", "entry_id", "refid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +31,8 @@ class VerifyReport:
     """What a look through a whole journal found.
 
     `rows` and `runs` count what is good, up to the first bad row. `sums` is, for each asset, what the account opened
-    with plus all fills, their fees and accepted differences, exactly. `tail_hash` stands for all rows: kept elsewhere,
-    it proves them later.
+    with plus all fills, their fees, rows of the venue's ledger and accepted differences, exactly. `tail_hash` stands
+    for all rows: kept elsewhere, it proves them later.
     """
 
     ok: bool
@@ -112,6 +121,7 @@ class _Tally:
     tail_hash: str = ""
     sums: dict[str, Decimal] = field(default_factory=dict)
     exec_ids: set[str] = field(default_factory=set)
+    entry_ids: set[str] = field(default_factory=set)
 
     def take(self, numbered: Numbered) -> None:
         match numbered.fact:
@@ -121,6 +131,8 @@ class _Tally:
                 self.sums = {balance.asset: balance.total for balance in balances}
             case DifferenceAccepted(asset=asset, amount=amount):
                 self._add(asset, amount)
+            case LedgerEntryBooked() as entry:
+                self._add_entry(entry, numbered.seq)
             case OrderFilled() as fill:
                 self._add_fill(fill, numbered.seq)
             case Reconciled(balances=balances):
@@ -146,6 +158,12 @@ class _Tally:
         self._add(quote, -sign * fill.cost.amount)
         for fee in fill.fees:
             self._add(fee.asset, -fee.amount)
+
+    def _add_entry(self, entry: LedgerEntryBooked, seq: int) -> None:
+        if entry.entry_id in self.entry_ids:
+            raise JournalBroken(f"row {seq} counts ledger row {entry.entry_id} a second time", seq=seq)
+        self.entry_ids.add(entry.entry_id)
+        self._add(entry.asset, entry.moved)
 
     def _add(self, asset: str, amount: Decimal) -> None:
         self.sums[asset] = MONEY.add(self.sums.get(asset, ZERO), amount)

@@ -33,6 +33,7 @@ from aether.domain.facts import (
     HoldEnded,
     InstrumentAdopted,
     IntentRefused,
+    LedgerEntryBooked,
     Numbered,
     OrderAbsent,
     OrderAccepted,
@@ -74,6 +75,7 @@ _ORDER = "intent_id strategy symbol side"
 _SIZE = "wanted_usd=decision.wanted equity_usd=decision.equity cash_free_usd=decision.cash_free"
 _EXTERNAL = "order_id cl_ord_id name symbol side qty limit_price_usd=limit_price"
 _FILL = "price_usd=price cost_usd=cost liquidity exec_id source"
+_ENTRY = "entry_id refid kind subtype nature asset"
 _RUN = "account world real_money code_version settings_digest seed tag"
 
 LINES: Mapping[type[Fact], tuple[Line, ...]] = MappingProxyType(
@@ -104,6 +106,7 @@ LINES: Mapping[type[Fact], tuple[Line, ...]] = MappingProxyType(
         AccountOpened: (_line("account.opened", "info", ""),),
         ExternalOrderSeen: (_line("account.external_order", "info", _EXTERNAL),),
         ExternalOrderGone: (_line("account.external_order_gone", "info", "order_id"),),
+        LedgerEntryBooked: (_line("recon.entry", "info", f"{_ENTRY} amount fee moved balance"),),
         DifferenceFound: (_line("recon.difference", "error", "asset expected seen what"),),
         DifferenceEnded: (_line("recon.difference_ended", "warning", "asset"),),
         DifferenceAccepted: (_line("recon.difference_accepted", "warning", "asset amount actor"),),

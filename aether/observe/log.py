@@ -76,6 +76,7 @@ _DETAILS = (
     *("real_money", "scope", "seconds", "seed", "seen", "settings_digest", "side", "source", "status", "tag"),
     "timeout_s",
     "offset_ms",
+    *("balance", "entry_id", "fee", "kind", "moved", "nature", "refid", "subtype"),
     *(
         "taker_bps",
         "target_bps",

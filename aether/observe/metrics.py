@@ -25,6 +25,7 @@ from aether.domain.facts import (
     DifferenceFound,
     Fact,
     IntentRefused,
+    LedgerEntryBooked,
     Numbered,
     OrderAbsent,
     OrderAccepted,
@@ -169,6 +170,7 @@ class Metrics:
         self._ended = counter("orders_total", "Orders ended.", ("side", "type", "outcome"))
         self._fills = counter("fills_total", "Executions booked.", ("liquidity",))
         self._fees = counter("fees_usd_total", "Fees booked in dollars.")
+        self._entries = counter("ledger_entries_total", "Rows of the venue's ledger booked beside fills.", ("nature",))
         self._differences = counter("reconcile_differences_total", "Balances that the journal did not explain.")
         self._stages = Histogram(
             "order_stage_seconds",
@@ -289,6 +291,8 @@ class Metrics:
                 self._end(fact.cl_ord_id, "absent")
             case OrderEnded():
                 self._end(fact.cl_ord_id, fact.status.value)
+            case LedgerEntryBooked():
+                self._entries.labels(fact.nature.value).inc()
             case DifferenceFound():
                 self._differences.inc()
             case _:

@@ -55,7 +55,7 @@ from aether.domain.values import NANOS_PER_S, NO_USD, Bps, Price, Qty, Symbol, U
 D = Decimal
 BTC = recall("BTC/USD")
 T0 = 1_767_268_800 * NANOS_PER_S  # 2026-01-01T12:00:00Z
-ALL_VIEWS = ("balances", "executions", "open", "closed", "trades")
+ALL_VIEWS = ("balances", "executions", "open", "closed", "trades", "ledgers")
 OPERATOR = Actor("uid:1000", Role.OPERATOR)
 RISING = tuple(D(100) * D("1.01") ** step for step in range(-39, 1))
 FALLING = tuple(D(100) * D("1.01") ** step for step in range(39, -1, -1))

@@ -3,18 +3,21 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from aether.domain.actors import Actor, Role
+from aether.domain.entries import Nature
 from aether.domain.errors import BadConfiguration
 from aether.domain.facts import (
     AccountOpened,
     DifferenceAccepted,
     Fact,
     HoldEnded,
+    LedgerEntryBooked,
     Numbered,
     OrderAccepted,
     OrderEnded,
@@ -183,6 +186,26 @@ async def test_an_accepted_difference_is_part_of_the_sums(path: Path) -> None:
     agreed = Reconciled(balances(**{**AFTER, "USD": "700"}), 0)
 
     assert (await verify(await written(path, [*DAY, accepted, agreed]))).ok
+
+
+def entry(entry_id: str, moved: str) -> LedgerEntryBooked:
+    amounts = (Decimal(moved), Decimal(0), None, Decimal(moved))
+    return LedgerEntryBooked(entry_id, "Q1", "deposit", "", Nature.MOVED, "USD", *amounts, UtcNanos(1))
+
+
+async def test_e14_rows_of_the_venue_s_ledger_are_part_of_the_sums_and_count_once(path: Path, tmp_path: Path) -> None:
+    booked, agreed = entry("L1", "91.95"), Reconciled(balances(**{**AFTER, "USD": "800"}), 0)
+    twice = await verify(await written(tmp_path / "other.db", [*DAY, booked, booked]))
+
+    assert (await verify(await written(path, [*DAY, booked, agreed]))).ok
+    assert (twice.ok, twice.first_bad_seq) == (False, 8)
+    assert "counts ledger row L1 a second time" in twice.why
+
+
+async def test_the_story_of_a_fill_has_what_the_ledger_said_beside_it(path: Path) -> None:
+    facts = numbered([fill("T1", Side.BUY, "1", "10"), replace(entry("L1", "0.0001"), refid="T1"), entry("L2", "5")])
+
+    assert why(facts, "T1") == tuple(facts[:2])
 
 
 async def test_no_journal_at_all_is_a_matter_of_the_command_line(path: Path) -> None:

@@ -10,6 +10,7 @@ from aether.core import reconcile
 from aether.core.ledger import EXECUTIONS_KEPT_NS, Ledger
 from aether.core.order_ids import Mark, read_mark
 from aether.domain.actors import SYSTEM
+from aether.domain.entries import Nature
 from aether.domain.errors import ImpossibleTransition, InvariantBroken
 from aether.domain.facts import (
     AnswerLost,
@@ -18,6 +19,7 @@ from aether.domain.facts import (
     DifferenceFound,
     HoldBegan,
     IntentRefused,
+    LedgerEntryBooked,
     Numbered,
     OrderAccepted,
     OrderEnded,
@@ -211,6 +213,17 @@ def test_differences_stand_until_ledger_and_account_agree(book: Any, make: Any) 
 
     book.fold(Reconciled((), 0), at_ns=make.T0 + 5)
     assert (ledger.differences, ledger.reconciled_ns) == ((), make.T0 + 5)
+
+
+def test_a_row_of_the_venue_s_ledger_moves_a_balance_once_and_no_position(book: Any) -> None:
+    amounts = (D("-2"), D("0.5"), None, D("-2.5"))
+    gone = LedgerEntryBooked("L1", "Q1", "withdrawal", "", Nature.MOVED, "BTC", *amounts, UtcNanos(1))
+    ledger = book.fold(gone)
+    assert (ledger.portfolio.balances, ledger.portfolio.positions) == ({"BTC": D("-2.5")}, {})
+    assert ledger.flows == {"BTC": D("-2.5")}
+
+    with pytest.raises(InvariantBroken, match="L1 counted twice"):
+        book.fold(gone)
 
 
 def test_a_difference_is_kept_once_for_each_asset_and_ends_by_itself_or_by_a_person(book: Any) -> None:

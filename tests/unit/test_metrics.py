@@ -14,6 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from aether.core.view import LimitView, OrderView, StopView, SymbolView, View
+from aether.domain.entries import Nature
 from aether.domain.facts import (
     FACT_CLASSES,
     AnswerLost,
@@ -21,6 +22,7 @@ from aether.domain.facts import (
     DifferenceFound,
     Fact,
     IntentRefused,
+    LedgerEntryBooked,
     Numbered,
     OrderAbsent,
     OrderAccepted,
@@ -186,6 +188,11 @@ def test_fills_count_by_liquidity_and_fees_in_dollars_alone(metrics: Metrics) ->
 def test_a_difference_of_the_account_is_counted(metrics: Metrics) -> None:
     tell(metrics, sample(DifferenceFound))
     assert read(metrics)["reconcile_differences_total"] == 1
+
+
+def test_rows_of_the_venue_s_ledger_are_counted_by_what_they_are(metrics: Metrics) -> None:
+    tell(metrics, sample(LedgerEntryBooked, nature=Nature.INCOME))
+    assert read(metrics)["ledger_entries_total{nature=income}"] == 1
 
 
 def test_a_halt_shows_in_its_scope_and_goes_away_again(metrics: Metrics) -> None:
