@@ -28,6 +28,7 @@ from aether.domain.facts import (
     HoldBegan,
     HoldEnded,
     InstrumentAdopted,
+    LedgerEntryBooked,
     Numbered,
     OrderAbsent,
     OrderAccepted,
@@ -248,6 +249,10 @@ class Reading:
                 _add(self.balances, asset, amount)
                 _add(self.flows, asset, amount)
                 self.differences.pop(asset, None)
+            case LedgerEntryBooked(entry_id=entry_id, asset=asset, moved=moved):
+                self.entries.add(entry_id)
+                _add(self.balances, asset, moved)
+                _add(self.flows, asset, moved)
             case DifferenceFound(asset=asset):
                 self.differences[asset] = fact
             case DifferenceEnded(asset=asset):
