@@ -290,6 +290,14 @@ def resume(
     _act(config, "/v1/resume", {"scope": scope, "reason": reason}, as_json=as_json)
 
 
+@app.command()
+def flatten(
+    reason: ReasonOption, scope: ScopeOption = "all", config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Halt, cancel what rests, and sell what the strategies hold; what stays is told in the log and in status."""
+    _act(config, "/v1/flatten", {"scope": scope, "reason": reason}, as_json=as_json)
+
+
 @app.command(name="cancel-all")
 def cancel_all(reason: ReasonOption, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Cancel each of our own open orders."""

@@ -16,7 +16,7 @@ from aether.admin.problems import Problem
 from aether.admin.socket_file import operator_of, peer_uid
 from aether.core.view import View
 from aether.domain.actors import Actor
-from aether.domain.inputs import CancelEverything, Command, Halt, Resume
+from aether.domain.inputs import CancelEverything, Command, Flatten, Halt, Resume
 from aether.ports import Explainer
 
 COMMAND_WAIT_S = 5.0  # a commit takes milliseconds; a disk that needs longer than this is itself the news
@@ -81,6 +81,10 @@ def control_routes(view: ViewSource, desk: CommandDesk, explain: Explainer) -> l
         fields = await read_fields(request, ("scope", "reason"))
         return await _give(desk, request, Resume(fields["scope"], fields["reason"]))
 
+    async def flatten(request: web.Request) -> web.Response:
+        fields = await read_fields(request, ("scope", "reason"))
+        return await _give(desk, request, Flatten(fields["scope"], fields["reason"]))
+
     async def cancel(request: web.Request) -> web.Response:
         fields = await read_fields(request, ("reason",))
         return await _give(desk, request, CancelEverything(fields["reason"]))
@@ -91,6 +95,7 @@ def control_routes(view: ViewSource, desk: CommandDesk, explain: Explainer) -> l
         web.post("/v1/halt", halt),
         web.post("/v1/resume", resume),
         web.post("/v1/orders/cancel", cancel),
+        web.post("/v1/flatten", flatten),
     ]
 
 

@@ -1,6 +1,7 @@
 """May this actor give this command now? A rule: pure, replayable, the same for HTTP, socket and shell.
 
-Authority leans to safety: halting and cancelling are open to one person at once; resuming the live account is not.
+Authority leans to safety: halting, cancelling and selling are open to one person at once; resuming the live account is
+not.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Collection
 from aether.core.halts import strategy_scope
 from aether.core.ledger import Ledger
 from aether.domain.actors import Actor, Role
-from aether.domain.inputs import CancelEverything, Command, Halt, Resume
+from aether.domain.inputs import CancelEverything, Command, Flatten, Halt, Resume
 
 _MAY_STOP = frozenset({Role.ADMIN, Role.DIRECTOR, Role.OPERATOR})
 
@@ -20,11 +21,13 @@ def refusal_of(actor: Actor, command: Command, ledger: Ledger, scopes: Collectio
     if actor.role not in _MAY_STOP:
         return "authority_role", f"role {actor.role} may look, not act"
     match command:
-        case Halt(scope=scope) if scope not in scopes:
+        case Halt(scope=scope) | Flatten(scope=scope) if scope not in scopes:
             return "authority_scope", f"unknown scope {scope!r}: it is one of {', '.join(sorted(scopes))}"
+        case Flatten() if ledger.is_stopping:
+            return "authority_stopping", "the program is stopping"
         case Resume(scope=scope):
             return _resume_refusal(scope, ledger)
-        case Halt() | CancelEverything():
+        case Halt() | CancelEverything() | Flatten():
             return None
 
 

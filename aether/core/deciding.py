@@ -82,8 +82,9 @@ def _pursue(bench: Workbench, picture: SymbolPicture, parameters: TrendParameter
         passive=parameters.passive,
     )
     if intent is not None:
-        view = _view(bench, picture, intent, volatility, equity=valuation.equity, position=bid.times(held))
-        _act(bench, intent, size_order(intent, view))
+        against = tuple(reasons_against(ledger, intent.symbol, intent.strategy))
+        view = view_of(bench, intent, volatility, equity=valuation.equity, against=against)
+        _act(bench, size_order(intent, view))
 
 
 def _volatility(bench: Workbench, picture: SymbolPicture, parameters: TrendParameters) -> Volatility | None:
@@ -91,16 +92,17 @@ def _volatility(bench: Workbench, picture: SymbolPicture, parameters: TrendParam
     return picture.candles[parameters.bar_s].volatility(policy.volatility_bars_short, policy.volatility_bars_long)
 
 
-def _view(
+def view_of(
     bench: Workbench,
-    picture: SymbolPicture,
     intent: OrderIntent,
     volatility: Volatility,
     *,
     equity: Usd,
-    position: Usd,
+    against: tuple[tuple[str, str], ...],
 ) -> RiskView:
+    """Account and market as a decision on this intent sees them; the market has a price, and equity was marked."""
     ledger, market, policy = bench.ledger, bench.market, bench.policy
+    picture = market.pictures[intent.symbol]
     bid, ask, mark = picture.bid, picture.ask, ledger.mark
     assert bid is not None and ask is not None and mark is not None  # noqa: PT018 - just seen
     taker_bps, fee_bps = _fees(bench, intent)
@@ -113,7 +115,7 @@ def _view(
         instrument=ledger.instruments[intent.symbol],
         equity=equity,
         cash_free=cash_free(ledger),
-        position=position,
+        position=bid.times(ledger.portfolio.position(intent.strategy, intent.symbol).qty),
         exposure_symbol=exposures[intent.symbol],
         exposure_total=sum(exposures.values(), NO_USD),
         day_start=mark.day_start,
@@ -140,16 +142,12 @@ def _view(
         sent_last_minute=ledger.sent_since(bench.now_ns, 60),
         sent_last_day=ledger.sent_since(bench.now_ns, 86_400),
         last_sent_ns=ledger.last_sent_ns.get((intent.strategy, intent.symbol)),
-        against=_against(bench, intent),
+        against=against,
     )
 
 
 def _name(order: Order | None) -> str | None:
     return order.cl_ord_id if order is not None else None
-
-
-def _against(bench: Workbench, intent: OrderIntent) -> tuple[tuple[str, str], ...]:
-    return tuple(reasons_against(bench.ledger, intent.symbol, intent.strategy))
 
 
 def _fees(bench: Workbench, intent: OrderIntent) -> tuple[Decimal, Decimal]:
@@ -160,12 +158,17 @@ def _fees(bench: Workbench, intent: OrderIntent) -> tuple[Decimal, Decimal]:
     return rates.taker_bps, rates.maker_bps if intent.passive else rates.taker_bps
 
 
-def _act(bench: Workbench, intent: OrderIntent, sized: SizedOrder | RefusedIntent) -> None:
-    ledger = bench.ledger
-    intent_id = f"i{ledger.run}-{ledger.next_seq}"
+def _act(bench: Workbench, sized: SizedOrder | RefusedIntent) -> None:
+    intent_id = f"i{bench.ledger.run}-{bench.ledger.next_seq}"
     if isinstance(sized, RefusedIntent):
         _tell_refusal(bench, intent_id, sized)
-        return
+    else:
+        submit(bench, intent_id, sized)
+
+
+def submit(bench: Workbench, intent_id: str, sized: SizedOrder) -> None:
+    """Write the order that every check let through, and have it sent once that is on disk."""
+    ledger, intent = bench.ledger, sized.intent
     order = SubmitOrder(
         cl_ord_id=ledger.next_cl_ord_id(),
         symbol=intent.symbol,

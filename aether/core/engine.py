@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from aether.core import account, authority, balances, dead_man, deciding, upkeep
+from aether.core import account, authority, balances, dead_man, deciding, flatten, upkeep
 from aether.core.halts import ALL, HoldCause, symbol_scope
 from aether.core.ledger import Ledger
 from aether.core.market import STALL_DRAIN_NS
@@ -46,6 +46,7 @@ from aether.domain.inputs import (
     FeedLost,
     FeesSeen,
     FillReported,
+    Flatten,
     Halt,
     HistorySeen,
     InstrumentSeen,
@@ -194,8 +195,12 @@ class Engine(Workbench):
                 if (scope, "halt_operator") not in self.ledger.halts:
                     self.emit(TradingHalted(scope, "halt_operator", reason, actor))
                 self.cancel_in_scope(scope, reason)
+                flatten.stop(self, scope, f"halted: {reason}")
+            case Flatten(scope=scope, reason=reason):
+                flatten.begin(self, scope, reason, actor)
             case Resume(scope=scope, reason=reason):
                 codes = {halt.code for halt in self.ledger.halts_of(scope)}
+                flatten.stop(self, scope, f"resumed: {reason}")
                 self.emit(TradingResumed(scope, reason, actor))
                 if "halt_difference" in codes:
                     balances.accept_differences(self, actor)
@@ -238,6 +243,7 @@ class Engine(Workbench):
         upkeep.tend_orders(self)
         upkeep.tend_account(self)
         dead_man.tend(self)
+        flatten.tend(self)
         for picture in self.market.pictures.values():
             deciding.decide(self, picture)
 

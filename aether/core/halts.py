@@ -44,6 +44,24 @@ def covering_scopes(symbol: Symbol, strategy: str) -> tuple[str, ...]:
     return ALL, symbol_scope(symbol), strategy_scope(strategy)
 
 
+def may_overlap(scope: str, other: str) -> bool:
+    """Some order may stand in both scopes: two symbols, or two strategies, share none."""
+    kind, other_kind = scope.partition(":")[0], other.partition(":")[0]
+    return ALL in (scope, other) or scope == other or kind != other_kind
+
+
+def flattens(ledger: Ledger, symbol: Symbol, strategy: str) -> bool:
+    """What this strategy holds of this symbol is being sold, because a person wants it."""
+    return any(scope in ledger.flattening for scope in covering_scopes(symbol, strategy))
+
+
+def reasons_against_exit(ledger: Ledger, symbol: Symbol, strategy: str) -> Iterator[tuple[str, str]]:
+    """Each difference and hold that stops even a sale that people asked for: what is not known is not sold."""
+    for code, why in reasons_against(ledger, symbol, strategy):
+        if code in ("risk_difference", "risk_held"):
+            yield code, why
+
+
 def reasons_against(ledger: Ledger, symbol: Symbol, strategy: str) -> Iterator[tuple[str, str]]:
     """Each halt, difference, hold and pause that stops a new order, as (code, why); empty where it may be sent."""
     scopes = covering_scopes(symbol, strategy)

@@ -26,6 +26,8 @@ from aether.domain.facts import (
     ExternalOrderGone,
     ExternalOrderSeen,
     FeesAdopted,
+    FlattenBegan,
+    FlattenEnded,
     HoldBegan,
     HoldEnded,
     InstrumentAdopted,
@@ -96,6 +98,7 @@ class Ledger:
         self.halts: dict[tuple[str, str], TradingHalted] = {}  # by scope and code: each reason stands beside the others
         self.holds: dict[tuple[str, str], HoldBegan] = {}
         self.paused: dict[str, StrategyPaused] = {}
+        self.flattening: dict[str, tuple[FlattenBegan, int]] = {}  # by scope, with when it began
         self.external_orders: dict[str, ExternalOrderSeen] = {}
         self.differences: tuple[DifferenceFound, ...] = ()
         self.mark: EquityMarked | None = None
@@ -210,16 +213,6 @@ class Ledger:
 
     def _fold_state(self, fact: object, at_ns: int) -> None:
         match fact:
-            case HoldBegan():
-                self.holds[fact.cause, fact.scope] = fact
-            case HoldEnded():
-                self.holds.pop((fact.cause, fact.scope), None)
-            case TradingHalted():
-                self.halts.setdefault((fact.scope, fact.code), fact)
-            case TradingResumed():
-                self._resume(fact, at_ns)
-            case StrategyPaused():
-                self.paused[fact.strategy] = fact
             case AccountOpened():
                 self.account_as_of_ns = fact.as_of_ns
                 self.portfolio.open_with(fact.balances)
@@ -240,12 +233,31 @@ class Ledger:
                 self.own_ids.begin_run(fact.run, fact.tag, at_ns)
                 self.holds.clear()
                 self.paused.clear()
-            case DeadManArmed() | DeadManFired() | DeadManDisarmed():
-                self.dead_man = fact if isinstance(fact, DeadManArmed) else None
             case StopBegan():
                 self.is_stopping = True
             case RunEnded():
                 self.has_ended = True
+            case _:
+                self._fold_stop(fact, at_ns)
+
+    def _fold_stop(self, fact: object, at_ns: int) -> None:
+        match fact:
+            case HoldBegan():
+                self.holds[fact.cause, fact.scope] = fact
+            case HoldEnded():
+                self.holds.pop((fact.cause, fact.scope), None)
+            case TradingHalted():
+                self.halts.setdefault((fact.scope, fact.code), fact)
+            case TradingResumed():
+                self._resume(fact, at_ns)
+            case StrategyPaused():
+                self.paused[fact.strategy] = fact
+            case FlattenBegan():
+                self.flattening[fact.scope] = fact, at_ns
+            case FlattenEnded():
+                self.flattening.pop(fact.scope, None)
+            case DeadManArmed() | DeadManFired() | DeadManDisarmed():
+                self.dead_man = fact if isinstance(fact, DeadManArmed) else None
             case _:  # commands are told by the facts they cause
                 pass
 

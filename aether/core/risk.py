@@ -239,6 +239,9 @@ _ALWAYS: tuple[Check, ...] = (
 )
 
 # A sell only ever lowers risk here (there are no shorts), so loss limits and the edge never stand in its way.
+# What people want sold is sold in a wide market too, but never outside the collar.
+EXIT_CHECKS: tuple[Check, ...] = (*(check for check in _ALWAYS if check is not tight_spread), holding_room)
+
 CHECKS: dict[Side, tuple[Check, ...]] = {
     Side.BUY: (
         *_ALWAYS,

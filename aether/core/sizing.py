@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal
 
 from aether.core.intents import OrderIntent
-from aether.core.risk import CHECKS, RiskView
+from aether.core.risk import CHECKS, Check, RiskView
 from aether.domain.facts import Allowance, CostEstimate, Decision
 from aether.domain.instruments import Side
 from aether.domain.values import MONEY, NO_QTY, NO_USD, Bps, Price, Qty, Usd
@@ -36,11 +36,14 @@ class RefusedIntent:
     decision: Decision
 
 
-def size_order(intent: OrderIntent, view: RiskView) -> SizedOrder | RefusedIntent:
+def size_order(
+    intent: OrderIntent, view: RiskView, checks: tuple[Check, ...] | None = None
+) -> SizedOrder | RefusedIntent:
     """Turn a wish into the largest order that every check allows.
 
     Rounding never lets risk grow: the price of a buy rounds down and of a sell up to the tick, the quantity down to the
-    lot, the reservation up to the cent's last decimal. Never raises for a market condition.
+    lot, the reservation up to the cent's last decimal. Never raises for a market condition. `checks` are those of its
+    side unless named.
 
     Returns:
         The order, or a refusal naming the check that bound; both carry every allowance and number.
@@ -48,7 +51,7 @@ def size_order(intent: OrderIntent, view: RiskView) -> SizedOrder | RefusedInten
     Example:
         600 USD of cash, 1000 of room, price 100 000, lot 0.0001 -> 0.0060 coins, bound by cash_room.
     """
-    allowances = tuple(check(intent, view) for check in CHECKS[intent.side])
+    allowances = tuple(check(intent, view) for check in checks or CHECKS[intent.side])
     binding = min(allowances, key=lambda allowance: allowance.at_most.amount)
     price = view.instrument.limit_price(intent.side, intent.limit_price)
     if binding.check == "holding_room" and intent.wanted_qty > view.holding_free:

@@ -130,7 +130,7 @@ class SignalView:
 
 @dataclass(frozen=True, slots=True)
 class StopView:
-    """A halt, hold or pause; `since` is a code or cause."""
+    """A halt, hold, pause or sale by people; `code` says which, or why."""
 
     kind: str
     scope: str
@@ -401,7 +401,10 @@ def _stops(ledger: Ledger) -> tuple[StopView, ...]:
     halts = [StopView("halt", halt.scope, halt.code, halt.reason) for halt in ledger.halts.values()]
     holds = [StopView("hold", hold.scope, hold.cause, hold.why) for hold in ledger.holds.values()]
     paused = [StopView("pause", f"strategy:{fact.strategy}", "paused", fact.why) for fact in ledger.paused.values()]
-    return (*halts, *holds, *paused)
+    flattening = [
+        StopView("flatten", scope, "flattening", began.reason) for scope, (began, _) in ledger.flattening.items()
+    ]
+    return (*halts, *holds, *paused, *flattening)
 
 
 def _limits(engine: Engine, valuation: Valuation | None, exposures: dict[Symbol, Usd]) -> tuple[LimitView, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from aether.core.halts import ALL, HoldCause, covering_scopes, strategy_scope, symbol_scope
+from aether.core.halts import ALL, HoldCause, covering_scopes, flattens, strategy_scope, symbol_scope
 from aether.core.ledger import Ledger
 from aether.core.market import Market
 from aether.core.orders import Order, OrderState
@@ -159,7 +159,9 @@ class Workbench:
                 self.request_cancel(order.cl_ord_id, why)
 
     def may_rest(self, order: Order) -> bool:
-        """No halt covers the order, and no stop is to leave the book empty: it may stay."""
+        """No halt covers the order, and no stop is to leave the book empty: it may stay. A sale by people is let be."""
+        if order.submitted.is_exit and flattens(self.ledger, order.symbol, order.submitted.strategy):
+            return True
         if self.ledger.is_stopping and self.policy.orders.cancel_on_stop:
             return False
         scopes = covering_scopes(order.symbol, order.submitted.strategy)

@@ -63,6 +63,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "latched": "the halt's latch was set before the order was sent",
         # halts
         "halt_operator": "a person halted trading",
+        "halt_flatten": "a person had the holdings sold; nothing new is bought until people resume",
         "halt_difference": "the account differs from the journal without explanation",
         "halt_strange_entry": "Kraken's ledger has a row of margin, credit or an unknown kind; look, then resume",
         "halt_daily_loss": "the daily loss limit was reached",

@@ -17,6 +17,8 @@ from aether.domain.instruments import Instrument, Side
 from aether.domain.orders import AssetAmount, AssetBalance, Liquidity, OrderType, TimeInForce, VenueStatus
 from aether.domain.values import MONEY, Bps, Price, Qty, Symbol, Usd, UtcNanos
 
+EXIT_MARK = "f"  # of an intent that people gave, all at once: to sell what is held
+
 # --- decisions --------------------------------------------------------------------------------------------------
 
 
@@ -104,7 +106,8 @@ class IntentRefused:
 class OrderSubmitted:
     """An intent became an order, sized and reserved. Committed before its first byte leaves.
 
-    `reserved` is its worst case: dollars with fee for a buy; the coins are `qty` for a sell.
+    `reserved` is its worst case: dollars with fee for a buy; the coins are `qty` for a sell. `intent_id` begins with
+    `i` where a strategy wished it, with `f` where people had its holdings sold.
     """
 
     VERSION: ClassVar[int] = 1
@@ -121,6 +124,44 @@ class OrderSubmitted:
     reserved: Usd
     deadline_ns: UtcNanos
     decision: Decision
+
+    @property
+    def is_exit(self) -> bool:
+        """People had it sold: it lowers risk, and no halt but a later one stands in its way."""
+        return self.intent_id.startswith(EXIT_MARK)
+
+
+# --- selling what is held, because a person wants it -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FlattenBegan:
+    """What the strategies of this scope hold is to be sold. It outlasts restarts, until FlattenEnded."""
+
+    VERSION: ClassVar[int] = 1
+    scope: str
+    reason: str
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class HoldingLeft:
+    """So many coins of a strategy were not sold, and why: most often they are below the venue's minimum."""
+
+    strategy: str
+    symbol: Symbol
+    qty: Qty
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlattenEnded:
+    """Nothing more is sold; the scope stays halted. `left` is what its strategies still hold."""
+
+    VERSION: ClassVar[int] = 1
+    scope: str
+    why: str
+    left: tuple[HoldingLeft, ...]
 
 
 # --- the life of an order ---------------------------------------------------------------------------------------
@@ -521,6 +562,8 @@ Fact: TypeAlias = (
     SignalChanged
     | IntentRefused
     | OrderSubmitted
+    | FlattenBegan
+    | FlattenEnded
     | OrderAccepted
     | OrderRefused
     | AnswerLost

@@ -296,7 +296,15 @@ class CancelEverything:
     reason: str
 
 
-Command: TypeAlias = Halt | Resume | CancelEverything
+@dataclass(frozen=True, slots=True)
+class Flatten:
+    """Halt this scope, cancel what rests there, and sell what its strategies hold."""
+
+    scope: str
+    reason: str
+
+
+Command: TypeAlias = Halt | Resume | CancelEverything | Flatten
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ from aether.domain.facts import (
     ExternalOrderSeen,
     Fact,
     FeesAdopted,
+    FlattenBegan,
+    FlattenEnded,
     HoldBegan,
     HoldEnded,
     InstrumentAdopted,
@@ -90,6 +92,8 @@ LINES: Mapping[type[Fact], tuple[Line, ...]] = MappingProxyType(
                 f"{_ORDER} cl_ord_id qty order_type limit_price_usd=limit_price reserved_usd=reserved",
             ),
         ),
+        FlattenBegan: (_line("flatten.began", "warning", "scope reason actor"),),
+        FlattenEnded: (_line("flatten.ended", "warning", "scope why"),),
         OrderAccepted: (_line("order.acked", "info", "cl_ord_id order_id"),),
         OrderRefused: (_line("order.rejected", "warning", "cl_ord_id code text"),),
         AnswerLost: (_line("order.unknown", "warning", "cl_ord_id why"),),
@@ -166,6 +170,8 @@ def fields_of(line: Line, fact: Fact) -> dict[str, Any]:
     fields = {key: attrgetter(path or key)(fact) for key, _, path in (entry.partition("=") for entry in line.shows)}
     if isinstance(fact, CommandAccepted | CommandRefused):
         fields["command"] = type(fact.command).__name__
+    if isinstance(fact, FlattenEnded):
+        fields["left"] = [f"{left.qty} {left.symbol} of {left.strategy}: {left.why}" for left in fact.left]
     if isinstance(fact, OrderFilled):
         fields["fees"] = [f"{plain(fee.amount)} {fee.asset}" for fee in fact.fees]
     return fields

@@ -73,7 +73,7 @@ class Machine:
         self._warming: set[Symbol] = set()
         self.cold_why: dict[Symbol, str] = {}
         self.inbox = Inbox(clock)
-        self.latch = Latch(recovered.ledger.halted_scopes)
+        self.latch = Latch(recovered.ledger.halted_scopes, recovered.ledger.flattening)
         self.engine = Engine(policy, recovered.ledger)
         self._hands = Hands(venue, self.latch, self.inbox.put, clock, lambda: self.engine.market.clock_offset_ns)
         self.observers: list[FactObserver] = []

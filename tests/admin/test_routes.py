@@ -11,7 +11,7 @@ from aether.admin import routes, socket_file
 from aether.domain.actors import Actor, Role
 from aether.domain.errors import InvariantBroken
 from aether.domain.facts import StrategyPaused
-from aether.domain.inputs import CancelEverything, Halt, Resume
+from aether.domain.inputs import CancelEverything, Flatten, Halt, Resume
 
 PROBES = {"/livez": "alive", "/readyz": "ready", "/startupz": "started"}
 PAGES = ("status", "orders", "positions", "balances", "trades", "limits", "refusals", "symbols")
@@ -43,7 +43,7 @@ async def test_the_port_shows_no_account_and_no_other_page(house: Any, path: str
         assert (await response.json())["code"] == "api_not_found"
 
 
-@pytest.mark.parametrize("path", ["/v1/halt", "/v1/resume", "/v1/orders/cancel"])
+@pytest.mark.parametrize("path", ["/v1/halt", "/v1/resume", "/v1/orders/cancel", "/v1/flatten"])
 async def test_the_port_takes_no_command(house: Any, path: str) -> None:
     async with aiohttp.ClientSession(house.url) as session, session.post(path, json={"reason": "x"}) as response:
         assert response.status == 404
@@ -111,6 +111,13 @@ async def test_another_command_without_an_answer_is_a_problem(house: Any, monkey
         assert response.status == 503
         assert (await response.json())["code"] == "api_unanswered"
     assert house.engine.given[0].command == CancelEverything("tidy")
+
+
+async def test_flatten_is_given_as_any_command_and_latches_nothing_by_itself(house: Any) -> None:
+    status, answer = await house.post("/v1/flatten", {"scope": "all", "reason": "out"})
+    assert (status, answer["accepted"], "latched" in answer) == (200, True, False)
+    assert house.engine.given[0].command == Flatten("all", "out")
+    assert house.engine.latch.scopes == []
 
 
 async def test_resume_ends_a_halt_and_is_refused_where_there_is_none(house: Any) -> None:

@@ -192,6 +192,7 @@ def test_the_schema_is_printed_as_json(aether: Aether) -> None:
         ["halt", "--reason", "x"],
         ["resume", "--reason", "x"],
         ["cancel-all", "--reason", "x"],
+        ["flatten", "--reason", "x"],
     ],
 )
 def test_without_a_daemon_each_question_and_command_is_exit_3(aether: Aether, arguments: list[str]) -> None:

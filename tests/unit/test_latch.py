@@ -10,12 +10,15 @@ from aether.domain.actors import SYSTEM
 from aether.domain.facts import (
     CommandAccepted,
     Fact,
+    FlattenBegan,
+    FlattenEnded,
     Numbered,
     StopBegan,
     TradingHalted,
     TradingResumed,
 )
 from aether.domain.inputs import Halt
+from aether.domain.instruments import Side
 from aether.domain.spot_gate import recall
 from aether.domain.values import UtcNanos
 from aether.runtime.latch import Latch
@@ -103,3 +106,27 @@ def test_a_resume_of_what_was_not_halted_changes_nothing(make: Any) -> None:
     latch = Latch()
     latch.observe(numbered(resumed("all")))
     assert not latch.stops(make.submitted())
+
+
+# --- what people have sold ------------------------------------------------------------------------------------------
+
+
+def test_a_sale_by_people_passes_the_halt_of_its_scope_until_it_is_over(make: Any) -> None:
+    latch, sale = Latch(("all",)), make.submitted(side=Side.SELL, intent_id="f1-9")
+    assert latch.stops(sale)
+
+    latch.observe(numbered(FlattenBegan("symbol:BTC/USD", "out", SYSTEM)))
+    assert not latch.stops(sale)
+    assert latch.stops(make.submitted())
+    assert latch.covers(sale.symbol, sale.strategy)
+
+    latch.observe(numbered(FlattenEnded("symbol:BTC/USD", "sold", ())))
+    assert latch.stops(sale)
+
+
+def test_s14_a_halt_given_since_stops_it_before_it_is_written(make: Any) -> None:
+    latch, sale = Latch(("all",), ("all",)), make.submitted(side=Side.SELL, intent_id="f1-9")
+    assert not latch.stops(sale)
+
+    latch.set("strategy:trend")
+    assert latch.stops(sale)

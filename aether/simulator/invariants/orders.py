@@ -127,6 +127,8 @@ def not_while_halted(_: Evidence, reading: Reading, sent: Sent) -> str | None:
     for asked in orders_asked(sent):
         story = reading.orders.get(asked.cl_ord_id or "")
         strategy = story.intent.strategy if story else ""
+        if story is not None and reading.is_sold_by_people(story.intent):
+            continue
         for scope, code in reading.halts:
             if scope in scopes_over(asked.symbol or "", strategy):
                 return f"{asked.cl_ord_id} left while {scope} was halted ({code})"
@@ -160,7 +162,9 @@ def not_after_the_kill_switch(_: Evidence, reading: Reading, sent: Sent) -> str 
     """S14: After the kill switch returns, no AddOrder byte leaves, whatever is queued."""
     for asked in orders_asked(sent):
         story = reading.orders.get(asked.cl_ord_id or "")
-        if story is not None and (str(story.intent.symbol), story.intent.strategy) in reading.latched:
+        if story is None or reading.is_sold_by_people(story.intent):
+            continue
+        if (str(story.intent.symbol), story.intent.strategy) in reading.latched:
             return f"{asked.cl_ord_id} left behind the latch"
     return None
 
@@ -297,7 +301,7 @@ def not_while_held(_: Evidence, reading: Reading, numbered: Numbered) -> str | N
     fact = numbered.fact
     if not isinstance(fact, OrderSubmitted):
         return None
-    if against := reading.against(fact.symbol, fact.strategy):
+    if against := reading.against(fact):
         return f"{fact.cl_ord_id} was submitted against {', '.join(against)}"
     quote = fact.decision.quote
     if quote.bid >= quote.ask:

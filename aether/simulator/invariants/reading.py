@@ -25,6 +25,8 @@ from aether.domain.facts import (
     ExternalOrderGone,
     ExternalOrderSeen,
     Fact,
+    FlattenBegan,
+    FlattenEnded,
     HoldBegan,
     HoldEnded,
     InstrumentAdopted,
@@ -144,6 +146,7 @@ class Reading:
     halts: dict[tuple[str, str], TradingHalted] = field(default_factory=dict)
     holds: dict[tuple[str, str], HoldBegan] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
+    flattening: set[str] = field(default_factory=set)
     differences: dict[str, DifferenceFound] = field(default_factory=dict)
     mark: EquityMarked | None = None
     submitted_ns: list[int] = field(default_factory=list)
@@ -170,14 +173,21 @@ class Reading:
         """Intents of the last so many seconds, by the journal's own times."""
         return bisect_right(self.submitted_ns, at_ns) - bisect_right(self.submitted_ns, at_ns - seconds * NANOS_PER_S)
 
-    def against(self, symbol: str, strategy: str) -> list[str]:
-        """All that forbids a new order of this strategy on this symbol, by the facts."""
-        scopes = scopes_over(symbol, strategy)
-        found = [f"halt {code} of {scope}" for scope, code in self.halts if scope in scopes]
+    def is_sold_by_people(self, intent: OrderSubmitted) -> bool:
+        """It lowers risk because a person asked for that, and no halt has been given since: that ends the sale."""
+        scopes = scopes_over(str(intent.symbol), intent.strategy)
+        return intent.is_exit and intent.side is Side.SELL and any(scope in self.flattening for scope in scopes)
+
+    def against(self, intent: OrderSubmitted) -> list[str]:
+        """All that forbids this order, by the facts."""
+        scopes = scopes_over(str(intent.symbol), intent.strategy)
+        found: list[str] = []
+        if not self.is_sold_by_people(intent):
+            found += [f"halt {code} of {scope}" for scope, code in self.halts if scope in scopes]
+            found += ["strategy paused"] if intent.strategy in self.paused else []
         found += [f"hold {cause} of {scope}" for cause, scope in self.holds if scope in scopes]
         found += [f"difference of {asset}" for asset in self.differences]
-        found += ["stopping"] if self.stopping else []
-        return found + (["strategy paused"] if strategy in self.paused else [])
+        return found + (["stopping"] if self.stopping else [])
 
     # --- folding ----------------------------------------------------------------------------------------------------
 
@@ -283,6 +293,10 @@ class Reading:
             case TradingResumed(scope=scope):
                 self.halts = {key: halt for key, halt in self.halts.items() if key[0] != scope}
                 self.paused.discard(scope.removeprefix("strategy:"))
+            case FlattenBegan(scope=scope):
+                self.flattening.add(scope)
+            case FlattenEnded(scope=scope):
+                self.flattening.discard(scope)
             case StrategyPaused(strategy=strategy):
                 self.paused.add(strategy)
             case CommandAccepted():
