@@ -89,7 +89,7 @@ class Life:
             machine.observers += [self.desk.observe, metrics.observe]
             self.machine = world.evidence.machine = machine
             world.began(self)
-            await machine.run(parts.services)
+            await machine.run((*parts.services, *(make(self) for make in world.services)))
 
     def committed(self, facts: Sequence[Numbered]) -> None:
         """These facts are on disk, and the daemon was told so."""

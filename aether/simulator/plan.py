@@ -77,6 +77,10 @@ class Plan:
         """All that goes wrong."""
         return (*self.faults, *self.rates)
 
+    def rates_of(self, kind: str) -> tuple[Rate, ...]:
+        """The rates of one kind: at most one as drawn, none where it was dropped."""
+        return tuple(rate for rate in self.rates if rate.kind == kind)
+
     def classes(self) -> frozenset[FaultClass]:
         """The classes that have anything in it."""
         return frozenset(part.of.fault_class for part in self.parts)

@@ -11,9 +11,11 @@ from typing import Any
 
 from aether.domain.values import NANOS_PER_S
 from aether.settings import Settings, default_config_path, load_settings
+from aether.simulator.faults.carrier import afflict
 from aether.simulator.invariants.checker import Checker
+from aether.simulator.mix import draw_plan
 from aether.simulator.outcome import Outcome
-from aether.simulator.plan import Plan, quiet_plan
+from aether.simulator.plan import Plan
 from aether.simulator.world import START_NS, World
 
 # As shipped, but small orders all the time, both ways: nearly always there is something under way that can be lost.
@@ -59,10 +61,11 @@ def run_seed(
 
     `keep` is handed all that the trace is made of, each with the exchange's time in nanoseconds.
     """
-    plan = plan or quiet_plan(seed, seconds)
+    plan = plan or draw_plan(seed, seconds)
     began_s = process_time()
     world = World(seed, settings_of(seed), length_ns=plan.length_ns, quiet_ns=plan.quiet_ns, judge=Checker())
     world.wire.keep = keep
+    tally = afflict(world, plan)
     world.run()
     return Outcome(
         seed=seed,
@@ -74,8 +77,8 @@ def run_seed(
         orders=world.orders,
         fills=world.fills,
         boots=world.evidence.boot,
-        faults=world.faults,
-        rows=world.rows,
+        faults=tally.classes(),
+        rows=tally.rows,
         seen=world.judge.seen,
         violations=tuple(world.judge.violations),
     )

@@ -19,6 +19,7 @@ from aether.domain.facts import Numbered, OrderFilled, OrderSubmitted
 from aether.domain.values import NANOS_PER_S
 from aether.journal.codec import encode_fact
 from aether.runtime.machine import Machine
+from aether.runtime.supervisor import Service
 from aether.settings import Settings
 from aether.sim.disk import Disk, Fault, Operation, PowerLoss, Stall
 from aether.sim.faults import FaultBox
@@ -84,6 +85,7 @@ class World:
         self.rows: Counter[str] = Counter()
         self.ended: list[Ended] = []
         self.began_observers: list[Callable[[Life], None]] = []
+        self.services: list[Callable[[Life], Service]] = []  # tasks that each life has beside its own
         self.end_ns = START_NS + length_ns
         self.quiet_ns = START_NS + quiet_ns
         self.is_over = False

@@ -46,7 +46,7 @@ class Tally:
         """How often each class struck."""
         found: Counter[str] = Counter()
         for kind, count in self.kinds.items():
-            found[KINDS[kind].fault_class] += count
+            found[KINDS[kind].fault_class.value] += count
         return dict(sorted(found.items()))
 
 

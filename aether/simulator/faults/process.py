@@ -1,0 +1,109 @@
+"""What befalls the daemon and the machine under it: death, clocks that jump, sleep, a loop that stands still."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+from aether.domain.values import NANOS_PER_MS
+from aether.simulator.faults.tally import Acts
+from aether.simulator.plan import Fault
+from aether.simulator.world import World
+
+WATCHDOG_NS = 30_000 * NANOS_PER_MS  # config/systemd/aether.service: killed when it has not been heard of for so long
+
+# The tasks whose failure nobody inside expects. Those of sockets are asked for anew when a link fails.
+_TASKS = ("engine", "feed", "executions", "hands", "ticker", "fees")
+
+
+class MadeFailure(Exception):
+    """What an injected fault raises inside the daemon: of no kind that anybody there knows."""
+
+
+class ProcessFaults:
+    """Acts on the world's daemon and on its machine's clocks. Where nothing lives, nothing is struck."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._drifts = 0
+
+    def acts(self) -> Acts:
+        """By kind."""
+        return {
+            "kill": lambda fault: self._world.kill(fault.parameters["after"]),
+            "kill_at_disk": lambda fault: self._world.die_at_disk("kill", fault.parameters["after"]),
+            "power_loss": lambda fault: self._world.die_at_disk("power", fault.parameters["after"]),
+            "step_forward": lambda fault: self._step(fault.parameters["by_ms"]),
+            "step_back": lambda fault: self._step(-fault.parameters["by_ms"]),
+            "drift": self._drift,
+            "suspend": self._suspend,
+            "loop_stall": self._stall,
+            "task_dies": self._end_task,
+        }
+
+    def calm(self) -> None:
+        """The clock runs right again; what people have set it to stays, as only people could set it back."""
+        self._world.clocks.drift(0)
+
+    def _step(self, by_ms: int) -> bool:
+        self._world.clocks.set_by_ns += by_ms * NANOS_PER_MS
+        return True
+
+    def _drift(self, fault: Fault) -> bool:
+        sign = Random(fault.draw).choice((-1, 1))  # noqa: S311 - made faults, no secret
+        self._world.clocks.drift(sign * fault.parameters["ppm"])
+        self._drifts += 1
+        number = self._drifts
+
+        def end() -> None:
+            if number == self._drifts:
+                self._world.clocks.drift(0)
+
+        self._world.agenda.after(fault.parameters["for_ms"] * NANOS_PER_MS, end)
+        return True
+
+    def _suspend(self, fault: Fault) -> bool:
+        life = self._world.life
+        if life is not None:
+            life.loop.sleep_through(fault.parameters["for_ms"] * NANOS_PER_MS)
+        return life is not None
+
+    def _stall(self, fault: Fault) -> bool:
+        """One that the service manager would not bear ends as it ends it."""
+        life, for_ns = self._world.life, fault.parameters["for_ms"] * NANOS_PER_MS
+        if life is None:
+            return False
+        life.loop.stand_still(min(for_ns, WATCHDOG_NS))
+        if for_ns > WATCHDOG_NS:
+            self._world.agenda.after(WATCHDOG_NS, self._world.kill)
+        return True
+
+    def _end_task(self, fault: Fault) -> bool:
+        """Let what a task waits for fail. A daemon without one of its tasks must end: that breaks no rule."""
+        life = self._world.life
+        if life is None or self._world.machine is None:
+            return False
+        tasks = sorted(
+            (task for task in asyncio.all_tasks(life.loop) if task.get_name() in _TASKS), key=asyncio.Task.get_name
+        )
+        Random(fault.draw).shuffle(tasks)  # noqa: S311 - made faults, no secret
+        for task in tasks:
+            waited = _waited_for(task)
+            if waited is not None:
+                self._world.may_fail = True
+                life.loop.call_soon(_fail, waited)
+                return True
+        return False
+
+
+def _waited_for(task: asyncio.Task[object]) -> asyncio.Future[object] | None:
+    """What the innermost of the tasks that a task waits for waits for; None where it is about to run."""
+    waited = getattr(task, "_fut_waiter", None)  # asyncio's own name for it; there is no other way in
+    while isinstance(waited, asyncio.Task):
+        waited = getattr(waited, "_fut_waiter", None)
+    return waited if isinstance(waited, asyncio.Future) and not waited.done() else None
+
+
+def _fail(waited: asyncio.Future[object]) -> None:
+    if not waited.done():
+        waited.set_exception(MadeFailure("made to fail"))
