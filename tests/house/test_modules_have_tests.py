@@ -17,6 +17,7 @@ TESTS = ROOT / "tests"
 
 # Parts of a room that no test imports by name, under the test of the room's face that runs them.
 PARTS_HELD_BY: dict[str, tuple[str, ...]] = {
+    "simulation/test_fault_mix.py": tuple(f"simulator/faults/{name}.py" for name in ("disk", "people", "process")),
     "admin/test_connection.py": ("admin/connection.py",),
     # by inputs through the engine: also unit/test_engine_account.py and unit/test_deciding.py, whose fixture builds it
     "simulation/test_made_world.py": ("simulator/judge.py", "simulator/life.py"),

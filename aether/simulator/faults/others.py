@@ -74,10 +74,11 @@ class OthersFaults:
         rules, last = self._market(random)
         away = last * random.randint(*_AWAY_BPS) / 10_000
         qty = _qty(rules, last, random)
-        if random.randrange(2):
-            order = self._foreign.bid(rules.name, qty, _price(rules, last - away), self._later.now_ns)
-        else:
+        total, held = self._exchange.balances(self._account).get(rules.base, (Decimal(0), Decimal(0)))
+        if total - held >= qty and random.randrange(2):
             order = self._foreign.offer(rules.name, qty, _price(rules, last + away), self._later.now_ns)
+        else:
+            order = self._foreign.bid(rules.name, qty, _price(rules, last - away), self._later.now_ns)
         self._later.after(fault.parameters["for_ms"] * NANOS_PER_MS, lambda: self._take_back(order))
         return True
 
