@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from aether.core import assertions
 from aether.core.halts import reasons_against
 from aether.core.intents import OrderIntent, is_worth_an_order, target_position, wish
 from aether.core.market import SymbolPicture, Volatility
@@ -180,24 +181,24 @@ def submit(bench: Workbench, intent_id: str, sized: SizedOrder) -> None:
         limit_price=sized.limit_price,
         deadline_ns=bench.now_ns + bench.market.clock_offset_ns + bench.policy.orders.deadline_ms * NANOS_PER_MS,
     )
-    bench.emit(
-        OrderSubmitted(
-            intent_id=intent_id,
-            cl_ord_id=order.cl_ord_id,
-            strategy=intent.strategy,
-            symbol=order.symbol,
-            side=order.side,
-            order_type=order.order_type,
-            time_in_force=order.time_in_force,
-            post_only=order.post_only,
-            qty=order.qty,
-            limit_price=sized.limit_price,
-            reserved=sized.reserved,
-            deadline_ns=UtcNanos(order.deadline_ns),
-            decision=sized.decision,
-        )
+    submitted = OrderSubmitted(
+        intent_id=intent_id,
+        cl_ord_id=order.cl_ord_id,
+        strategy=intent.strategy,
+        symbol=order.symbol,
+        side=order.side,
+        order_type=order.order_type,
+        time_in_force=order.time_in_force,
+        post_only=order.post_only,
+        qty=order.qty,
+        limit_price=sized.limit_price,
+        reserved=sized.reserved,
+        deadline_ns=UtcNanos(order.deadline_ns),
+        decision=sized.decision,
     )
-    bench.ask(order)
+    if assertions.allow(bench, submitted):
+        bench.emit(submitted)
+        bench.ask(order)
 
 
 def _tell_refusal(bench: Workbench, intent_id: str, refused: RefusedIntent) -> None:

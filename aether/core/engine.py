@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from aether.core import account, authority, balances, dead_man, deciding, flatten, upkeep
+from aether.core import account, assertions, authority, balances, dead_man, deciding, flatten, upkeep
 from aether.core.halts import ALL, HoldCause, symbol_scope
 from aether.core.ledger import Ledger
 from aether.core.market import STALL_DRAIN_NS
@@ -244,6 +244,7 @@ class Engine(Workbench):
         upkeep.tend_account(self)
         dead_man.tend(self)
         flatten.tend(self)
+        assertions.watch(self)
         for picture in self.market.pictures.values():
             deciding.decide(self, picture)
 

@@ -65,6 +65,7 @@ class Workbench:
         self.asked_ns: int | None = None
         self.next_ask_ns = 0
         self.ask_again = False
+        self.asserted_ns = 0
         self.dead_man_next_ns = 0  # when to ask for it again, by our clock
         self.dead_man_trigger_ns: int | None = None  # when it fires unless renewed, in the venue's time, at the latest
         self.dead_man_fired_ns: int | None = None

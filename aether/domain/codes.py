@@ -71,6 +71,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "halt_foreign_order": "a daemon's order is not in this journal: a second daemon, or an old journal",
         "halt_contract_broken": "the venue filled an order worse or larger than asked, or one it had refused",
         "halt_auth": "Kraken refused our key, signature, nonce or permission; check the key, then resume",
+        "halt_invariant": "what must always hold would have been broken; nothing was sent. Look at the journal",
         "halt_crash_loop": "too many starts in a short time",
         # authority
         "authority_role": "this role may not give this command",

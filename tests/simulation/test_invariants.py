@@ -364,6 +364,7 @@ BREAKS: list[tuple[str, str, Break]] = [
     ("S7", "more is reserved than there is", _changing(OrderSubmitted, _bought, reserved=BIG)),
     ("S7", "less is reserved than it may cost", _changing(OrderSubmitted, _bought, reserved=Usd(D(1)))),
     ("S7", "more is sold than held", _changing(OrderSubmitted, _bought, side=Side.SELL)),
+    ("S7", "the daemon had to stop itself", _before_an_order(replace(HALTED, code="halt_invariant"))),
     ("S8", "an order is worth too much", _changing(OrderSubmitted, limit_price=Price(D(10) ** 9))),
     ("S8", "too many orders in a minute", _many_at_once),
     ("S8", "an order is too large a share", _deciding(equity=Usd(D(100)))),

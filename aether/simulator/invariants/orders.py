@@ -10,7 +10,15 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from aether.core.orders import TRANSITIONS, OrderState
-from aether.domain.facts import Numbered, OrderAbsent, OrderEnded, OrderFilled, OrderRefused, OrderSubmitted
+from aether.domain.facts import (
+    Numbered,
+    OrderAbsent,
+    OrderEnded,
+    OrderFilled,
+    OrderRefused,
+    OrderSubmitted,
+    TradingHalted,
+)
 from aether.domain.instruments import Instrument, Side
 from aether.domain.orders import VenueStatus
 from aether.domain.values import MONEY, NANOS_PER_MS, NANOS_PER_S, ZERO
@@ -206,6 +214,12 @@ def promises_are_covered(_: Evidence, reading: Reading, numbered: Numbered) -> s
     return f"{reserved} USD are reserved, {room} there above the floor" if reserved > room else None
 
 
+def never_stopped_by_itself(_: Evidence, __: Reading, numbered: Numbered) -> str | None:
+    """S7: What the daemon itself asserts before each order, and of its books each minute, never had to stop it."""
+    fact = numbered.fact
+    return fact.reason if isinstance(fact, TradingHalted) and fact.code == "halt_invariant" else None
+
+
 def within_the_limits(_: Evidence, reading: Reading, numbered: Numbered) -> str | None:
     """S8: Exposure, order value, message rate, daily loss: never above the limit in force when the intent was written.
 
@@ -354,6 +368,7 @@ SENT_RULES = (
 FACT_RULES = (
     ("S3", a_name_is_new),
     ("S7", promises_are_covered),
+    ("S7", never_stopped_by_itself),
     ("S8", within_the_limits),
     ("S9", along_the_table),
     ("S10", an_end_is_true),
