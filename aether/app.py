@@ -114,7 +114,7 @@ async def run_world(
             journal=journal,
             tape=tape,
             clock=clock,
-            free_bytes=lambda: shutil.disk_usage(place.state_dir).free,
+            free_bytes=partial(_free_bytes, journal, place.state_dir),
             metrics=metrics,
         )
         desk = CommandDesk(machine.inbox.put, machine.latch, machine.engine.scopes)
@@ -224,6 +224,12 @@ class _Watch:
                 self.metrics.show(self.machine.runner.view)
                 self.clock.show(self.machine.runner.view)
             self.manager.watchdog()
+
+
+def _free_bytes(journal: SqliteJournal, directory: Path) -> int:
+    """Room on the journal's disk; none while the journal lives on what was kept for its last facts."""
+    free = shutil.disk_usage(directory).free
+    return free if journal.has_room(free) else 0
 
 
 def _size_bytes(journal: Path) -> int:

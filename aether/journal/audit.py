@@ -21,7 +21,8 @@ from aether.domain.facts import (
 from aether.domain.instruments import Side
 from aether.domain.orders import AssetAmount, AssetBalance
 from aether.domain.values import MONEY, ZERO, plain
-from aether.journal.sqlite import JournalReader, read_only
+from aether.journal.reader import JournalReader
+from aether.journal.sqlite import read_only
 
 _ID_FIELDS = ("intent_id", "cl_ord_id", "order_id", "exec_id", "entry_id", "refid")
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,108 +21,39 @@ import orjson
 from aether.domain.errors import BadConfiguration, InvariantBroken, JournalBroken
 from aether.domain.facts import Numbered
 from aether.domain.values import UtcNanos
-from aether.journal.codec import decode_fact, encode_fact
+from aether.journal.codec import encode_fact
 from aether.journal.lock import prepare_file, writer_lock
+from aether.journal.reader import COLUMNS, JournalReader, Meta, Row, advice, checked, hash_of_row, rows_of, sqlite_told
+from aether.journal.reserve import RESERVE_BYTES, FileReserve, NoReserve, Reserve
 
 APPLICATION_ID = 0x41455448  # "AETH": tells file(1), and us, whose database this is
 SCHEMA_VERSION = 1
+LOG_BYTES_MAX = 4_000_000
+_COMMIT_BYTES = 24_000  # what one commit adds to the log besides its rows, at most: five or six pages of 4 KB
 
 _SCHEMA = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
 _TAG = re.compile(r"[0-9a-z]{4}")
-_COLUMNS = "seq, run, at_ns, input_seq, kind, version, actor, body, prev_hash, hash"
-_INSERT = f"INSERT INTO facts ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  constants alone
-_PAGE = f"SELECT {_COLUMNS} FROM facts WHERE seq >= ? ORDER BY seq LIMIT ?"  # noqa: S608  constants alone
-_PAGE_ROWS = 500
-_REMEDIES = {
-    "SQLITE_FULL": "the disk is full: free space on it, then start again",
-    "SQLITE_IOERR": "the disk failed: look at the kernel's log, then start again; what was acknowledged is safe",
-    "SQLITE_BUSY": "another program holds the database: close it, then start again",
-    "SQLITE_READONLY": "the file or its disk is read-only: make it writable, then start again",
-    "SQLITE_CORRUPT": "the file is damaged: keep it, and restore a backup beside it",
-    "SQLITE_NOTADB": "the file is no database: keep it, and restore a backup beside it",
-}
-
-Row = tuple[int, int, int, int, str, int, str, bytes, bytes, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Meta:
-    """Whose journal this is: its account, the tag in its client order ids, its birth, and where its chain begins."""
-
-    account: str
-    tag: str
-    created_ns: UtcNanos
-    genesis: bytes
-
-
-class JournalReader:
-    """A journal to read from: its own writer's, or one that another process is writing."""
-
-    def __init__(self, connection: aiosqlite.Connection, meta: Meta) -> None:
-        self._connection = connection
-        self.meta = meta
-
-    async def read(self, from_seq: int = 1) -> AsyncIterator[Numbered]:
-        """Facts in order, each bound to the one before it.
-
-        Pages are read one by one, so that no statement stays open and no reader keeps the writer's log from shrinking.
-
-        Raises:
-            JournalBroken: with the number of the first row that is missing, changed or unreadable.
-        """
-        previous = await self.hash_of(from_seq - 1)
-        rows: Sequence[Row] = ()
-        while True:
-            with _sqlite_told(from_seq):
-                rows = await _rows(self._connection, _PAGE, (from_seq, _PAGE_ROWS))
-            for row in rows:
-                yield _checked(row, from_seq, previous)
-                from_seq, previous = from_seq + 1, row[9]
-            if len(rows) < _PAGE_ROWS:
-                return
-
-    async def mentioning(self, names: Sequence[str]) -> tuple[Numbered, ...]:
-        """Facts whose text has one of these names anywhere in it, in order. SQLite looks, in its own thread.
-
-        Each row is checked for itself; that they follow one another is for `read`. Raises JournalBroken.
-        """
-        where = " OR ".join("instr(body, ?) > 0" for _ in names)
-        sql = f"SELECT {_COLUMNS} FROM facts WHERE {where} ORDER BY seq"  # noqa: S608  names go in as parameters
-        with _sqlite_told():
-            rows = await _rows(self._connection, sql, [name.encode() for name in names])
-        return tuple(_checked(row, row[0], row[8]) for row in rows)
-
-    async def last_seq_ever(self) -> int:
-        """The last row that was ever written, as SQLite remembers it apart from the rows; 0 in a new journal."""
-        with _sqlite_told():
-            rows = await _rows(self._connection, "SELECT seq FROM sqlite_sequence WHERE name = 'facts'")
-        return int(rows[0][0]) if rows else 0
-
-    async def check_file(self) -> None:
-        """Look through every page of the file. Raises JournalBroken with SQLite's first complaint."""
-        with _sqlite_told():
-            rows = await _rows(self._connection, "PRAGMA integrity_check(1)")
-        if rows != [("ok",)]:
-            raise JournalBroken(f"the file is damaged ({rows[0][0]}): keep it, and restore a backup beside it")
-
-    async def hash_of(self, seq: int) -> bytes:
-        """The hash that the next row after `seq` is bound to. Raises JournalBroken where row `seq` is missing."""
-        if seq == 0:
-            return self.meta.genesis
-        with _sqlite_told(seq):
-            rows = await _rows(self._connection, "SELECT hash FROM facts WHERE seq = ?", (seq,))
-        if not rows:
-            raise JournalBroken(f"row {seq} is missing", seq=seq)
-        return bytes(rows[0][0])
+_INSERT = f"INSERT INTO facts ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  constants alone
 
 
 class SqliteJournal(JournalReader):
     """The one writer of a journal. After a failed write it refuses every other: memory and disk may differ by then."""
 
-    def __init__(self, connection: aiosqlite.Connection, meta: Meta, tail: tuple[int, bytes]) -> None:
+    def __init__(
+        self,
+        connection: aiosqlite.Connection,
+        meta: Meta,
+        tail: tuple[int, bytes],
+        reserve: Reserve,
+        log_bytes_max: int,
+    ) -> None:
         super().__init__(connection, meta)
         self._tail = tail
         self._failure: str | None = None
+        self._reserve = reserve
+        self._is_on_reserve = False
+        self._log_bytes = 0
+        self._log_bytes_max = log_bytes_max
 
     def tail(self) -> tuple[int, bytes]:
         """Number and hash of the last row that was handed over: 0 and the genesis hash in a new journal."""
@@ -148,8 +78,50 @@ class SqliteJournal(JournalReader):
         try:
             await self._connection.executemany(_INSERT, rows)
         except sqlite3.Error as error:
-            self._failure = _advice(error)
-            raise JournalBroken(self._failure) from error
+            await self._write_on_reserve(rows, error)
+        self._log_bytes += _COMMIT_BYTES + sum(len(row[7]) for row in rows)
+        if self._log_bytes >= self._log_bytes_max:
+            await self.shorten_log()
+
+    def has_room(self, free_bytes: int) -> bool:
+        """False since the disk was found full: what is written goes into the room that was kept for the last facts.
+
+        That room is taken anew once the disk has several times as much free, as the caller has just seen.
+        """
+        if self._is_on_reserve and free_bytes > 4 * RESERVE_BYTES:
+            self._reserve.take()
+            self._is_on_reserve = not self._reserve.is_held
+        return not self._is_on_reserve
+
+    async def shorten_log(self) -> None:
+        """Bring what the log holds into the database, so that its file is written anew from the start.
+
+        SQLite would do so by itself, and keep a failed sync to itself and try again. Here it ends the journal: whether
+        the next sync tells the truth nobody knows. A full disk is no such failure: the log keeps what it has.
+
+        Raises:
+            JournalBroken: the disk failed; what was acknowledged is safe.
+        """
+        self._log_bytes = 0
+        try:
+            await rows_of(self._connection, "PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            if not _is_full(error):
+                raise self._broken(error) from error
+
+    async def _write_on_reserve(self, rows: Sequence[Row], error: sqlite3.Error) -> None:
+        """On a full disk SQLite has undone the whole group, and it goes into the room that was kept; once."""
+        if not (_is_full(error) and self._reserve.give_back()):
+            raise self._broken(error) from error
+        self._is_on_reserve = True
+        try:
+            await self._connection.executemany(_INSERT, rows)
+        except sqlite3.Error as again:
+            raise self._broken(again) from again
+
+    def _broken(self, error: sqlite3.Error) -> JournalBroken:
+        self._failure = advice(error)
+        return JournalBroken(self._failure)
 
 
 @asynccontextmanager
@@ -157,7 +129,7 @@ async def open_journal(path: Path, *, account: str, tag: str, created_ns: UtcNan
     """The journal of `account` at `path`, made if there is none, for this process alone until the block ends.
 
     Args:
-        path: the database; `<path>.lock` beside it is the lock.
+        path: the database; beside it `<path>.lock` is the lock, and `<path>.reserve` room for the last facts.
         account: whose memory this is; another account's file is refused.
         tag: four of `0-9a-z`, drawn at random by the caller. A new journal keeps it; an old one keeps its own.
         created_ns: the time now, kept in a new journal.
@@ -168,32 +140,47 @@ async def open_journal(path: Path, *, account: str, tag: str, created_ns: UtcNan
     """
     with writer_lock(path):
         prepare_file(path)
-        async with open_database(_uri(path, "rw"), account=account, tag=tag, created_ns=created_ns) as journal:
+        reserve = FileReserve(path.with_name(f"{path.name}.reserve"))
+        async with open_database(
+            _uri(path, "rw"), account=account, tag=tag, created_ns=created_ns, reserve=reserve
+        ) as journal:
             yield journal
 
 
 @asynccontextmanager
 async def open_database(
-    uri: str, *, account: str, tag: str, created_ns: UtcNanos, pragmas: Sequence[str] = ()
+    uri: str,
+    *,
+    account: str,
+    tag: str,
+    created_ns: UtcNanos,
+    pragmas: Sequence[str] = (),
+    reserve: Reserve | None = None,
+    log_bytes_max: int = LOG_BYTES_MAX,
 ) -> AsyncIterator[SqliteJournal]:
     """As open_journal, for any SQLite URI and without its lock: a database in memory, or on a made disk.
 
-    `pragmas` are set before the first access, e.g. `locking_mode=EXCLUSIVE` where there is no shared memory.
+    `pragmas` are set before the first access, e.g. `locking_mode=EXCLUSIVE` where there is no shared memory. The log
+    is brought into the database each time that about `log_bytes_max` were written to it.
     """
     async with _connected(uri) as connection:
-        with _sqlite_told():
+        with sqlite_told():
             await _settle(connection, pragmas)
             if await _is_empty(connection):
                 await _create(connection, _new_meta(account, tag, created_ns))
             await _switch_to_wal(connection)
             meta = await _known(connection)
-            journal = SqliteJournal(connection, meta, await _tail(connection, meta))
+            journal = SqliteJournal(
+                connection, meta, await _tail(connection, meta), reserve or NoReserve(), log_bytes_max
+            )
             _refuse_cut(journal.tail()[0], await journal.last_seq_ever())
         if meta.account != account:
             raise BadConfiguration(
                 f"the journal belongs to account {meta.account}, not {account}",
                 "name that account, or give this one a journal of its own",
             )
+        await journal.check_pages()
+        await journal.shorten_log()
         yield journal
 
 
@@ -201,16 +188,12 @@ async def open_database(
 async def read_only(path: Path) -> AsyncIterator[JournalReader]:
     """A journal to look at, also while a daemon writes it. Raises as open_journal, but for the lock and the owner."""
     async with _connected(_uri(path, "ro")) as connection:
-        with _sqlite_told():
+        with sqlite_told():
             meta = await _known(connection)
         yield JournalReader(connection, meta)
 
 
 # --- the chain ----------------------------------------------------------------------------------------------------
-
-
-def _row_hash(previous: bytes, columns: Sequence[int | str], body: bytes) -> bytes:
-    return sha256(previous + orjson.dumps(columns) + b"\n" + body).digest()
 
 
 def _genesis(account: str, tag: str, created_ns: int) -> bytes:
@@ -227,26 +210,10 @@ def _chained(facts: Sequence[Numbered], tail: tuple[int, bytes]) -> list[Row]:
             raise InvariantBroken(f"fact {numbered.seq} was to be written where {seq} is next")
         encoded = encode_fact(numbered.fact)
         columns = (seq, numbered.run, numbered.at_ns, numbered.input_seq, encoded.kind, encoded.version, numbered.actor)
-        hashed = _row_hash(previous, columns, encoded.body)
+        hashed = hash_of_row(previous, columns, encoded.body)
         rows.append((*columns, encoded.body, previous, hashed))
         previous = hashed
     return rows
-
-
-def _checked(row: Row, expected_seq: int, previous: bytes) -> Numbered:
-    """The fact of a row. Raises JournalBroken, with its number, unless it is the very row that was written there."""
-    seq, run, at_ns, input_seq, kind, version, _, body, prev_hash, row_hash = row
-    if seq != expected_seq:
-        raise JournalBroken(f"row {expected_seq} is missing: {seq} stands in its place", seq=expected_seq)
-    if prev_hash != previous:
-        raise JournalBroken(f"row {seq} does not follow row {seq - 1}: one of the two was changed", seq=seq)
-    if _row_hash(previous, row[:7], body) != row_hash:
-        raise JournalBroken(f"row {seq} was changed after it was written", seq=seq)
-    try:
-        fact = decode_fact(kind, version, body)
-    except JournalBroken as error:
-        raise JournalBroken(f"row {seq}: {error}", seq=seq) from error
-    return Numbered(seq, run, UtcNanos(at_ns), input_seq, fact)
 
 
 def _refuse_cut(last_seq: int, last_seq_ever: int) -> None:
@@ -282,7 +249,7 @@ async def _connected(uri: str) -> AsyncIterator[aiosqlite.Connection]:
     _refuse_unopenable(uri)
     async with AsyncExitStack() as stack:
         connecting = aiosqlite.connect(uri, uri=True, isolation_level=None, factory=_AtomicConnection)
-        with _sqlite_told():  # a disk may fail between the two openings
+        with sqlite_told():  # a disk may fail between the two openings
             connection = await stack.enter_async_context(connecting)
         yield connection
 
@@ -302,29 +269,32 @@ def _uri(path: Path, mode: str) -> str:
     return f"{path.absolute().as_uri()}?mode={mode}"
 
 
-async def _rows(connection: aiosqlite.Connection, sql: str, parameters: Sequence[int | bytes] = ()) -> list[Any]:
-    return list(await connection.execute_fetchall(sql, parameters))
-
-
 async def _settle(connection: aiosqlite.Connection, pragmas: Sequence[str]) -> None:
     # EXTRA until the file is in WAL mode: it also syncs the directory when the first rollback journal is removed. A
     # power cut could otherwise bring that journal back, and its rollback would hide all that the WAL holds.
     for pragma in (*pragmas, "synchronous=EXTRA"):
-        await _rows(connection, f"PRAGMA {pragma}")
+        await rows_of(connection, f"PRAGMA {pragma}")
 
 
 async def _switch_to_wal(connection: aiosqlite.Connection) -> None:
-    ((mode,),) = await _rows(connection, "PRAGMA journal_mode=WAL")
+    ((mode,),) = await rows_of(connection, "PRAGMA journal_mode=WAL")
     if mode not in {"wal", "memory"}:
         raise BadConfiguration(
             f"SQLite keeps to journal mode {mode} here", "put the journal on a local disk; network disks lack WAL"
         )
     # FULL syncs the WAL at every commit (SQLite docs, PRAGMA synchronous); NORMAL would lose acknowledged rows.
-    await _rows(connection, "PRAGMA synchronous=FULL")
+    await rows_of(connection, "PRAGMA synchronous=FULL")
+    # The journal shortens its log itself. A log that a reader kept from being shortened is cut again afterwards.
+    await rows_of(connection, "PRAGMA wal_autocheckpoint=0")
+    await rows_of(connection, f"PRAGMA journal_size_limit={LOG_BYTES_MAX}")
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
 
 
 async def _is_empty(connection: aiosqlite.Connection) -> bool:
-    return not await _rows(connection, "SELECT 1 FROM sqlite_schema LIMIT 1")
+    return not await rows_of(connection, "SELECT 1 FROM sqlite_schema LIMIT 1")
 
 
 def _new_meta(account: str, tag: str, created_ns: UtcNanos) -> Meta:
@@ -347,19 +317,19 @@ async def _create(connection: aiosqlite.Connection, meta: Meta) -> None:
 
 async def _known(connection: aiosqlite.Connection) -> Meta:
     """Whose journal this is. Refuses what is no journal of this program's schema, with all of its triggers in place."""
-    ((application_id,),) = await _rows(connection, "PRAGMA application_id")
+    ((application_id,),) = await rows_of(connection, "PRAGMA application_id")
     if application_id != APPLICATION_ID:
         raise BadConfiguration("this SQLite file is no journal of Aether", "name the file of a journal")
-    ((schema_version,),) = await _rows(connection, "PRAGMA user_version")
+    ((schema_version,),) = await rows_of(connection, "PRAGMA user_version")
     if schema_version != SCHEMA_VERSION:
         raise BadConfiguration(
             f"the journal has schema {schema_version}, this program knows {SCHEMA_VERSION}",
             "run the version of the program that last wrote it, or a newer one",
         )
-    missing = _schema_objects() - set(await _rows(connection, "SELECT type, name FROM sqlite_schema"))
+    missing = _schema_objects() - set(await rows_of(connection, "SELECT type, name FROM sqlite_schema"))
     if missing:
         raise JournalBroken(f"the journal lacks {', '.join(sorted(name for _, name in missing))}: it was tampered with")
-    rows = await _rows(connection, "SELECT account, tag, created_ns, genesis FROM meta")
+    rows = await rows_of(connection, "SELECT account, tag, created_ns, genesis FROM meta")
     meta = Meta(*rows[0]) if len(rows) == 1 else None
     if meta is None or meta.genesis != _genesis(meta.account, meta.tag, meta.created_ns):
         raise JournalBroken("the journal's account was changed after it was written")
@@ -376,23 +346,8 @@ def _schema_objects() -> set[tuple[str, str]]:
 
 
 async def _tail(connection: aiosqlite.Connection, meta: Meta) -> tuple[int, bytes]:
-    rows = await _rows(connection, f"SELECT {_COLUMNS} FROM facts ORDER BY seq DESC LIMIT 1")  # noqa: S608  as above
+    rows = await rows_of(connection, f"SELECT {COLUMNS} FROM facts ORDER BY seq DESC LIMIT 1")  # noqa: S608  as above
     if not rows:
         return 0, meta.genesis
-    _checked(rows[0], rows[0][0], rows[0][8])
+    checked(rows[0], rows[0][0], rows[0][8])
     return rows[0][0], rows[0][9]
-
-
-@contextmanager
-def _sqlite_told(seq: int | None = None) -> Iterator[None]:
-    """Turn SQLite's errors into JournalBroken, with what to do."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise JournalBroken(_advice(error), seq=seq) from error
-
-
-def _advice(error: sqlite3.Error) -> str:
-    name = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
-    remedy = next((text for start, text in _REMEDIES.items() if name.startswith(start)), "stop, and look at the file")
-    return f"journal: {error} ({name}); {remedy}"

@@ -43,7 +43,7 @@ class Script:
     """Groups of facts as they are committed, and how often SQLite moves them from its log into the database."""
 
     groups: tuple[Group, ...]
-    checkpoint_pages: int
+    log_bytes_max: int
 
 
 @cache
@@ -57,7 +57,7 @@ def script_of(seed: int) -> Script:
         for group in halves:
             groups.append(tuple(Numbered(seq + n, 1, BORN, seq, fact) for n, fact in enumerate(group, 1)))
             seq += len(group)
-    return Script(tuple(groups), random.choice((4, 12, 40, 1000)))
+    return Script(tuple(groups), random.choice((20_000, 100_000, 400_000, 4_000_000)))
 
 
 def _fill(number: int, part: int) -> OrderFilled:
@@ -100,9 +100,8 @@ async def _live(disk: Disk, play: _Play, known: _Known, *, appends: int, verifie
     script = play.script
     try:
         disk.make(NAME)
-        pragmas = (f"wal_autocheckpoint={script.checkpoint_pages}",)
         async with open_database(
-            disk.uri(NAME), account="made", tag="test", created_ns=BORN, pragmas=pragmas
+            disk.uri(NAME), account="made", tag="test", created_ns=BORN, log_bytes_max=script.log_bytes_max
         ) as journal:
             if play.weakened:
                 await journal._connection.execute(f"PRAGMA {play.weakened}")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -27,7 +28,8 @@ from aether.domain.orders import AssetAmount, Liquidity
 from aether.domain.spot_gate import recall
 from aether.domain.values import Price, Qty, Usd, UtcNanos
 from aether.journal.codec import encode_fact
-from aether.journal.sqlite import JournalReader, SqliteJournal, open_database, open_journal, read_only
+from aether.journal.reader import JournalReader
+from aether.journal.sqlite import SqliteJournal, open_database, open_journal, read_only
 from aether.ports import Journal
 
 BORN = UtcNanos(1_700_000_000_000_000_000)
@@ -450,6 +452,53 @@ async def test_a_disk_that_refuses_a_write_loses_nothing_that_was_acknowledged_g
         await journal.append([numbered(int(acknowledged) + 1)])
 
 
+WRITE_UNTIL_FULL = """
+import asyncio, os, sys
+from pathlib import Path
+from aether.domain.errors import JournalBroken
+from aether.domain.facts import Numbered, OrderAccepted
+from aether.journal.sqlite import open_journal
+
+async def main(path):
+    seq = on_reserve = 0
+    try:
+        async with open_journal(path, account="sandbox", tag="ab12", created_ns=1) as journal:
+            filler = os.open(path.with_name("filler"), os.O_WRONLY | os.O_CREAT)
+            os.posix_fallocate(filler, 0, os.statvfs(path.parent).f_bavail * 4096 - 200_000)
+            while True:
+                seq += 1
+                await journal.append([Numbered(seq, 1, seq, seq, OrderAccepted("c" * 900, f"O-{seq}"))])
+                on_reserve += not journal.has_room(0)
+    except JournalBroken as error:
+        print(seq - 1, on_reserve, error)
+    path.with_name("filler").unlink()
+    async with open_journal(path, account="sandbox", tag="ab12", created_ns=1) as journal:
+        rows = [numbered.seq async for numbered in journal.read()]
+        print(len(rows), journal.has_room(0))
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.process
+def test_a_disk_that_is_really_full_still_takes_the_last_facts_g02(tmp_path: Path) -> None:
+    mount = f"mount -t tmpfs -o size=8m,mode=0700 none {tmp_path}"
+    inside = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    if shutil.which("unshare") is None or subprocess.run([*inside, mount], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets its user mount no small disk")
+    script = f'{mount} && exec "$0" -c "$1" {tmp_path}/state/journal.db'
+    writer = subprocess.run(
+        [*inside, script, sys.executable, WRITE_UNTIL_FULL], capture_output=True, text=True, check=False
+    )
+
+    assert writer.returncode == 0, writer.stderr
+    broken, found = writer.stdout.splitlines()
+    acknowledged, on_reserve, why = broken.split(" ", 2)
+    assert int(on_reserve) > 50
+    assert "the disk is full: free space on it, then start again" in why
+    assert found == f"{acknowledged} True"
+
+
 WRITE_FOR_EVER = """
 import asyncio, sys
 from pathlib import Path
@@ -525,7 +574,7 @@ async def test_file_and_directory_are_private(path: Path) -> None:
         modes = {entry.name: entry.stat().st_mode & 0o777 for entry in path.parent.iterdir()}
 
     assert path.parent.stat().st_mode & 0o777 == 0o700
-    assert set(modes) == {"journal.db", "journal.db-wal", "journal.db-shm", "journal.db.lock"}
+    assert set(modes) == {"journal.db", "journal.db-wal", "journal.db-shm", "journal.db.lock", "journal.db.reserve"}
     assert set(modes.values()) == {0o600}
 
 
