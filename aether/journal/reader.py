@@ -20,8 +20,9 @@ from aether.journal.codec import decode_fact
 COLUMNS = "seq, run, at_ns, input_seq, kind, version, actor, body, prev_hash, hash"
 _PAGE = f"SELECT {COLUMNS} FROM facts WHERE seq >= ? ORDER BY seq LIMIT ?"  # noqa: S608  constants alone
 _PAGE_ROWS = 500
+REMEDY_FULL = "the disk is full: free space on it, then start again"
 _REMEDIES = {
-    "SQLITE_FULL": "the disk is full: free space on it, then start again",
+    "SQLITE_FULL": REMEDY_FULL,
     "SQLITE_IOERR": "the disk failed: look at the kernel's log, then start again; what was acknowledged is safe",
     "SQLITE_BUSY": "another program holds the database: close it, then start again",
     "SQLITE_READONLY": "the file or its disk is read-only: make it writable, then start again",

@@ -13,8 +13,8 @@ class Reserve(Protocol):
     """Room that can be given back to the disk, once, and be taken anew."""
 
     @property
-    def is_held(self) -> bool:
-        """Whether there is room to give back."""
+    def is_spent(self) -> bool:
+        """Whether it was given back, and the disk has had no room for it since."""
         ...
 
     def take(self) -> None:
@@ -29,7 +29,7 @@ class Reserve(Protocol):
 class NoReserve:
     """For a journal in memory."""
 
-    is_held = False
+    is_spent = False
 
     def take(self) -> None:
         """There is nothing to hold."""
@@ -43,6 +43,7 @@ class FileReserve:
     """A file of zeros beside the journal, whose blocks the file system has handed out."""
 
     def __init__(self, path: Path) -> None:
+        self.is_spent = False
         self._path = path
         self.take()
 
@@ -53,14 +54,13 @@ class FileReserve:
 
     def take(self) -> None:
         """Make the file, if the disk has room for it; never raises."""
-        if self.is_held:
-            return
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
                 os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
             finally:
                 os.close(descriptor)
+            self.is_spent = False
         except OSError:
             self._path.unlink(missing_ok=True)
 
@@ -68,4 +68,10 @@ class FileReserve:
         """Remove the file; False where there was none."""
         was_held = self.is_held
         self._path.unlink(missing_ok=True)
+        self.is_spent = self.is_spent or was_held
         return was_held
+
+    def is_needed(self) -> bool:
+        """Whether the disk has less room left than this is."""
+        disk = os.statvfs(self._path.parent)
+        return disk.f_bavail * disk.f_frsize < RESERVE_BYTES

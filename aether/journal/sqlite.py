@@ -23,7 +23,18 @@ from aether.domain.facts import Numbered
 from aether.domain.values import UtcNanos
 from aether.journal.codec import encode_fact
 from aether.journal.lock import prepare_file, writer_lock
-from aether.journal.reader import COLUMNS, JournalReader, Meta, Row, advice, checked, hash_of_row, rows_of, sqlite_told
+from aether.journal.reader import (
+    COLUMNS,
+    REMEDY_FULL,
+    JournalReader,
+    Meta,
+    Row,
+    advice,
+    checked,
+    hash_of_row,
+    rows_of,
+    sqlite_told,
+)
 from aether.journal.reserve import RESERVE_BYTES, FileReserve, NoReserve, Reserve
 
 APPLICATION_ID = 0x41455448  # "AETH": tells file(1), and us, whose database this is
@@ -51,7 +62,6 @@ class SqliteJournal(JournalReader):
         self._tail = tail
         self._failure: str | None = None
         self._reserve = reserve
-        self._is_on_reserve = False
         self._log_bytes = 0
         self._log_bytes_max = log_bytes_max
 
@@ -88,10 +98,9 @@ class SqliteJournal(JournalReader):
 
         That room is taken anew once the disk has several times as much free, as the caller has just seen.
         """
-        if self._is_on_reserve and free_bytes > 4 * RESERVE_BYTES:
+        if self._reserve.is_spent and free_bytes > 4 * RESERVE_BYTES:
             self._reserve.take()
-            self._is_on_reserve = not self._reserve.is_held
-        return not self._is_on_reserve
+        return not self._reserve.is_spent
 
     async def shorten_log(self) -> None:
         """Bring what the log holds into the database, so that its file is written anew from the start.
@@ -113,7 +122,6 @@ class SqliteJournal(JournalReader):
         """On a full disk SQLite has undone the whole group, and it goes into the room that was kept; once."""
         if not (_is_full(error) and self._reserve.give_back()):
             raise self._broken(error) from error
-        self._is_on_reserve = True
         try:
             await self._connection.executemany(_INSERT, rows)
         except sqlite3.Error as again:
@@ -136,11 +144,13 @@ async def open_journal(path: Path, *, account: str, tag: str, created_ns: UtcNan
 
     Raises:
         BadConfiguration: in use by another process, another account's, a newer program's, a link, another owner.
-        JournalBroken: no journal, damaged, or its last row is not what was written.
+        JournalBroken: no journal, damaged, its last row is not what was written, or the disk has no room at all.
     """
     with writer_lock(path):
         prepare_file(path)
         reserve = FileReserve(path.with_name(f"{path.name}.reserve"))
+        if reserve.is_needed() and not reserve.give_back():
+            raise JournalBroken(f"journal: no room beside {path}; {REMEDY_FULL}")
         async with open_database(
             _uri(path, "rw"), account=account, tag=tag, created_ns=created_ns, reserve=reserve
         ) as journal:

@@ -14,6 +14,7 @@ import pytest
 pytestmark = pytest.mark.process
 
 Make = Callable[..., Any]
+Wait = Callable[[Callable[[], Any], float, str], Any]
 
 
 # --- bad settings -----------------------------------------------------------------------------------------------------
@@ -107,10 +108,10 @@ def test_a_command_without_a_daemon_and_a_wrong_command_have_codes_of_their_own(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of three megabytes; only root can make one."""
+    """A file system of twelve megabytes; only root can make one."""
     place = tmp_path / "disk"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m,mode=700", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=12m,mode=700", "tmpfs", str(place)]
     made = subprocess.run(mount, check=False, capture_output=True)
     if made.returncode:
         pytest.skip("a small file system takes root to mount")
@@ -125,8 +126,8 @@ def _fill(ballast: Path) -> None:
             file.write(bytes(4096))
 
 
-def test_a_full_disk_ends_the_daemon_with_a_plain_line_and_with_room_it_starts_again(
-    make_program: Make, busy: Mapping[str, str], small_disk: Path
+def test_on_a_full_disk_nothing_new_is_risked_people_are_heard_and_with_room_it_trades_again_g02(
+    make_program: Make, busy: Mapping[str, str], small_disk: Path, wait_until: Wait
 ) -> None:
     program = make_program(**busy, JOURNAL__DISK_RESERVE_MB="1")
     program.state_dir = small_disk
@@ -137,16 +138,33 @@ def test_a_full_disk_ends_the_daemon_with_a_plain_line_and_with_room_it_starts_a
 
     ballast = small_disk / "ballast"
     _fill(ballast)
+    held = wait_until(lambda: _disk_holds(program), 20, "the hold is written")
+    halted = program.do("halt", "--json", "--reason", "the disk is full")
+    assert (halted.code, halted.data["accepted"]) == (0, True)
+    assert daemon.stop() == 0
+    (end,) = program.facts("RunEnded")
+    assert [fact.kind for fact in program.facts("OrderSubmitted", after=held[0].seq)] == []
+    assert program.facts("TradingHalted", after=held[0].seq)[-1].seq < end.seq
+
+    # A start lives on the room that was kept; without it nothing can be written, and that ends it in plain words.
+    small_disk.joinpath(f"{program.journal.name}.reserve").unlink(missing_ok=True)
+    _fill(small_disk / "more")
+    daemon = program.start("run")
     assert daemon.ended() == 6
     assert "Traceback" not in daemon.talk
     assert "the disk is full: free space on it, then start again" in daemon.talk.splitlines()[-1]
 
     ballast.unlink()
     daemon = program.run()
+    program.do("resume", "--json", "--reason", "there is room again")
     program.wait_for("OrderFilled", run=2)
     assert daemon.stop() == 0
     verified = program.do("verify", "--json")
     assert (verified.code, verified.data["runs"]) == (0, 2)
+
+
+def _disk_holds(program: Any) -> list[Any]:
+    return [fact for fact in program.facts("HoldBegan") if fact.body["cause"] == "disk"]
 
 
 def test_a_key_that_can_withdraw_starts_nothing(make_program: Make) -> None:

@@ -203,6 +203,7 @@ class DiskReserve:
     NAME = "reserve"
 
     def __init__(self, disk: Disk, size: int) -> None:
+        self.is_spent = False
         self._disk = disk
         self._size = size
         self.take()
@@ -214,6 +215,7 @@ class DiskReserve:
     def take(self) -> None:
         try:
             self._disk.open_file(self.NAME, create=True).write(bytes(self._size), 0)
+            self.is_spent = False
         except OSError:
             self._disk.delete(self.NAME)
 
@@ -221,6 +223,7 @@ class DiskReserve:
         was_held = self.is_held
         if was_held:
             self._disk.delete(self.NAME)
+            self.is_spent = True
         return was_held
 
 

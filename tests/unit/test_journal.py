@@ -465,6 +465,7 @@ async def main(path):
         async with open_journal(path, account="sandbox", tag="ab12", created_ns=1) as journal:
             filler = os.open(path.with_name("filler"), os.O_WRONLY | os.O_CREAT)
             os.posix_fallocate(filler, 0, os.statvfs(path.parent).f_bavail * 4096 - 200_000)
+            os.close(filler)
             while True:
                 seq += 1
                 await journal.append([Numbered(seq, 1, seq, seq, OrderAccepted("c" * 900, f"O-{seq}"))])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,9 +23,11 @@ def test_room_is_held_in_whole_blocks_and_given_back_once(path: Path) -> None:
 
     assert reserve.give_back()
     assert not path.exists()
+    assert reserve.is_spent
     assert not reserve.give_back()
     reserve.take()
     assert reserve.is_held
+    assert not reserve.is_spent
 
 
 def test_room_that_an_earlier_process_held_is_held_still(path: Path) -> None:
@@ -45,6 +48,17 @@ def test_a_disk_without_room_holds_none_and_leaves_no_half(path: Path, monkeypat
     assert not reserve.is_held
     assert not path.exists()
     assert not reserve.give_back()
+    assert not reserve.is_spent
+
+
+@pytest.mark.parametrize(("blocks", "is_needed"), [(0, True), (511, True), (512, False)])
+def test_it_is_needed_where_the_disk_has_less_room_than_it_is(
+    path: Path, monkeypatch: pytest.MonkeyPatch, blocks: int, *, is_needed: bool
+) -> None:
+    reserve = FileReserve(path)
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=blocks, f_frsize=4096))
+
+    assert reserve.is_needed() is is_needed
 
 
 def test_a_link_in_its_place_is_not_followed_g11(path: Path, tmp_path: Path) -> None:
@@ -58,5 +72,5 @@ def test_a_journal_in_memory_has_none() -> None:
     reserve = NoReserve()
     reserve.take()
 
-    assert not reserve.is_held
+    assert not reserve.is_spent
     assert not reserve.give_back()
