@@ -210,17 +210,22 @@ class View:
 class Publisher:
     """Makes one picture after another of an engine whose facts are all on disk.
 
-    Of orders that did not change it shows what it made before: most of a picture's time would go to old orders.
+    Of orders that did not change, and of trades, which never do, it shows what it made before: most of a picture's time
+    would go to old ones.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._shown: dict[str, tuple[Order, OrderView]] = {}
+        self._traded: dict[str, TradeView] = {}
 
     def publish(self) -> View:
         """The picture as of now."""
-        self._shown = _orders(self._engine.ledger, self._shown)
-        return _view(self._engine, tuple(view for _, view in self._shown.values()))
+        ledger = self._engine.ledger
+        self._shown = _orders(ledger, self._shown)
+        recent = list(ledger.fills)[-RECENT:]
+        self._traded = {fill.exec_id: self._traded.get(fill.exec_id) or _trade(fill) for fill in recent}
+        return _view(self._engine, tuple(view for _, view in self._shown.values()), tuple(self._traded.values()))
 
 
 def publish(engine: Engine) -> View:
@@ -228,7 +233,7 @@ def publish(engine: Engine) -> View:
     return Publisher(engine).publish()
 
 
-def _view(engine: Engine, orders: tuple[OrderView, ...]) -> View:
+def _view(engine: Engine, orders: tuple[OrderView, ...], trades: tuple[TradeView, ...]) -> View:
     ledger, market = engine.ledger, engine.market
     valuation = value(ledger, market) if ledger.account_as_of_ns is not None else None
     exposures = {symbol: exposure(ledger, market, symbol) for symbol in market.pictures}
@@ -261,7 +266,7 @@ def _view(engine: Engine, orders: tuple[OrderView, ...]) -> View:
         open_orders=sum(1 for order in ledger.unsettled.values() if order.state.value == "open"),
         unresolved_orders=sum(1 for order in ledger.unsettled.values() if order.state.value == "unresolved"),
         external_orders=len(ledger.external_orders),
-        trades=tuple(_trade(fill) for fill in list(ledger.fills)[-RECENT:]),
+        trades=trades,
         entries=tuple(_entry(fact) for fact in list(ledger.entries)[-RECENT:]),
         symbols=tuple(_symbol(engine, picture, exposures[symbol]) for symbol, picture in market.pictures.items()),
         signals=tuple(

@@ -32,6 +32,7 @@ BUSY: Mapping[str, Any] = {
 }
 BUSY_TREND: Mapping[str, Any] = {"edge_percent": 1_000, "fast_bars": 4, "slow_bars": 16}
 BALANCES: Mapping[str, str] = {"USD": "20000"}
+SPEED = 30  # recorded hours in one: about one trade a second and pair
 
 RECORDED_DAYS = 330  # of 2020-10 to 2021-09, so that a run does not end beyond them
 RECORDED_FROM = date(2020, 10, 5)
@@ -43,7 +44,7 @@ def settings_of(seed: int) -> Settings:
     start = RECORDED_FROM + timedelta(days=random.randrange(RECORDED_DAYS))
     shipped = _shipped()
     trends = {name: trend.model_dump() | dict(BUSY_TREND) for name, trend in shipped.strategies.items()}
-    sandbox = {"balances": BALANCES, "start": f"{start}T00:00:00Z"}
+    sandbox = {"balances": BALANCES, "speed": SPEED, "start": f"{start}T00:00:00Z"}
     return load_settings(
         default_config_path(), {**BUSY, "world": {"seed": seed}, "strategies": trends, "sandbox": sandbox}
     )

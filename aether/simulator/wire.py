@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from contextlib import suppress
 from hashlib import blake2b
 from random import Random
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
@@ -67,7 +67,7 @@ class Wire:
         self._witness = witness
         self.keep: Callable[[int, bytes], None] | None = None
         self._trace = blake2b(digest_size=16)
-        self._life = 0
+        self._waits: dict[_Wait, None] = {}  # of the present life
 
     @property
     def trace(self) -> str:
@@ -83,19 +83,18 @@ class Wire:
 
     def end_life(self) -> None:
         """The process is gone: its sockets close at Kraken's end, and nothing that still comes is heard."""
-        self._life += 1
         for pipe in tuple(self.pipes):
             pipe.abandon()
+        for wait in self._waits:
+            wait.abandon()
+        self._waits.clear()
 
     async def dial(self, url: str, tls: ssl.SSLContext, timeout_s: float) -> Pipe:  # noqa: ARG002 - no TLS is made
         """Open a WebSocket (`connection.Dial`). Raises OSError."""
         door: Door = "private" if url == ADDRESSES["ws_private"] else "public"
-        life = self._life
         why = self.trouble.refuses(door)
         async with asyncio.timeout(timeout_s):
             await self.sleep(self.delay_ns() + self.delay_ns())
-        if life != self._life:
-            raise ConnectionResetError("this process is gone")
         if why or not self.front.takes_connects:
             raise ConnectionError(why or "answered with HTTP 503")
         return Pipe(self, door)
@@ -122,21 +121,50 @@ class Wire:
         self.messages += 1
         self.note(content)
 
-    def is_of(self, life: int) -> bool:
-        """Whether the process of that life still lives."""
-        return life == self._life
-
-    @property
-    def life(self) -> int:
-        """Number of the present life."""
-        return self._life
-
     async def sleep(self, for_ns: int) -> None:
         """Wait so long, in a task of the daemon."""
-        loop = asyncio.get_running_loop()
-        over: asyncio.Future[None] = loop.create_future()
-        self.agenda.after(for_ns, lambda: None if loop.is_closed() else loop.call_soon(_finish, over))
+        over = self.wait()
+        self.agenda.after(for_ns, lambda: over.end(None))
         await over
+
+    def wait(self) -> _Wait:
+        """Something that a task of the daemon waits for, and the world brings."""
+        made = _Wait(self._waits)
+        self._waits[made] = None
+        return made
+
+
+class _Wait:
+    """What one task of the daemon waits for. After its process died nothing holds the task, and nothing comes."""
+
+    def __init__(self, waits: dict[_Wait, None]) -> None:
+        self._waits = waits
+        self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        self._outcome: asyncio.Future[Reply | None] | None = self._loop.create_future()
+
+    def __await__(self) -> Generator[Any, None, Reply | None]:
+        assert self._outcome is not None, "only the living wait"
+        try:
+            return (yield from self._outcome)
+        finally:
+            self._waits.pop(self, None)
+
+    def end(self, outcome: Reply | Exception | None) -> None:
+        """It came; the daemon's loop reads it at one of its next turns."""
+        if self._loop is not None:
+            self._loop.call_soon(self._settle, outcome)
+
+    def abandon(self) -> None:
+        """Its process is gone."""
+        self._loop = self._outcome = None
+
+    def _settle(self, outcome: Reply | Exception | None) -> None:
+        if self._outcome is None or self._outcome.done():
+            return
+        if isinstance(outcome, Exception):
+            self._outcome.set_exception(outcome)
+        else:
+            self._outcome.set_result(outcome)
 
 
 class Pipe:
@@ -148,8 +176,9 @@ class Pipe:
         self.messages = 0
         self._wire = wire
         self._agenda = wire.agenda
-        self._loop = asyncio.get_running_loop()
-        self._over: asyncio.Future[None] = self._loop.create_future()
+        loop = asyncio.get_running_loop()
+        self._loop: asyncio.AbstractEventLoop | None = loop
+        self._over: asyncio.Future[None] | None = loop.create_future()
         self._arrived: deque[bytes | int | None] = deque()
         self._hear: Callable[[bytes], None] | None = None
         self._is_over = False
@@ -164,12 +193,13 @@ class Pipe:
 
     async def hear(self, hear: Callable[[bytes], None]) -> None:
         """Hand on every message until the link ends. Raises what `hear` raised; returns where it closed."""
-        self._hear = hear
+        assert self._over is not None, "only the living hear"
+        over, self._hear = self._over, hear
         try:
             self._drain()
-            await asyncio.shield(self._over)
+            await asyncio.shield(over)
         except asyncio.CancelledError:
-            failure = self._over.exception() if self._over.done() else None
+            failure = over.exception() if over.done() else None
             raise failure or asyncio.CancelledError from None
         finally:
             self._is_over = True
@@ -216,8 +246,10 @@ class Pipe:
         self._mute_until_ns = max(self._mute_until_ns, self._agenda.now_ns + for_ns)
 
     def abandon(self) -> None:
-        """The daemon's process is gone."""
+        """The daemon's process is gone, and nothing here shall hold on to its tasks."""
         self._is_over = True
+        self._loop = self._over = self._hear = None
+        self._arrived.clear()
         self._leave_kraken()
         self._forget()
 
@@ -248,7 +280,7 @@ class Pipe:
 
     def _arrive(self, item: bytes | int | None) -> None:
         """Something is in the daemon's socket: its loop reads at one of its next turns."""
-        if self._is_over:
+        if self._is_over or self._loop is None:
             return
         self._arrived.append(item)
         if len(self._arrived) == 1:
@@ -272,7 +304,7 @@ class Pipe:
 
     def _end(self, failure: Exception | None) -> None:
         self._is_over = True
-        if self._over.done():
+        if self._over is None or self._over.done():
             return
         if failure is None:
             self._over.set_result(None)
@@ -311,13 +343,11 @@ class _Call:
         self, wire: Wire, url: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float | None
     ) -> None:
         self._wire = wire
-        self._life = wire.life
         self._split = urlsplit(url)
         self._body = body
         self._headers = headers
         self._timeout_s = timeout_s
-        self._loop = asyncio.get_running_loop()
-        self._outcome: asyncio.Future[Reply] = self._loop.create_future()
+        self._answer: _Wait | None = None
 
     async def __aenter__(self) -> _Answer:
         wire, path = self._wire, self._split.path
@@ -331,16 +361,20 @@ class _Call:
                 wire.left("rest", endpoint, _fields(self._body or b""), self._body or b"")
             else:
                 wire.came(path.encode())
+            self._answer = wire.wait()
             if fate.arrives:
                 wire.agenda.after(wire.delay_ns(), lambda: self._reach_kraken(fate))
             elif not fate.hangs:
                 wire.agenda.after(_RESET_NS, lambda: self._come(None))
-            return _Answer(await self._outcome)
+            reply = await self._answer
+        assert reply is not None, "an answer or an error"
+        wire.came(reply.text.encode())
+        return _Answer(reply)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._outcome.cancel()
+        """The connection goes back to its pool, which is not made here."""
 
     def _reach_kraken(self, fate: Fate) -> None:
         front, path = self._wire.front, self._split.path
@@ -360,17 +394,8 @@ class _Call:
 
     def _come(self, reply: Reply | None) -> None:
         """The answer is in the daemon's socket, or its connection is broken."""
-        if self._wire.is_of(self._life) and not self._loop.is_closed():
-            self._loop.call_soon(self._settle, reply)
-
-    def _settle(self, reply: Reply | None) -> None:
-        if self._outcome.done():
-            return
-        if reply is None:
-            self._outcome.set_exception(aiohttp.ServerDisconnectedError())
-        else:
-            self._wire.came(reply.text.encode())
-            self._outcome.set_result(reply)
+        assert self._answer is not None, "it was asked"
+        self._answer.end(aiohttp.ServerDisconnectedError() if reply is None else reply)
 
 
 class _Answer:
@@ -395,8 +420,3 @@ def _fields(body: bytes) -> Mapping[str, object]:
         fields: Mapping[str, object] = orjson.loads(body)
         return fields
     return dict(parse_qsl(body.decode(), keep_blank_values=True))
-
-
-def _finish(over: asyncio.Future[None]) -> None:
-    if not over.done():
-        over.set_result(None)

@@ -28,10 +28,9 @@ from aether.sim.opening import ACCOUNT, open_desk
 from aether.sim.virtual_time import inline_sqlite
 from aether.simulator.agenda import Agenda, ExchangeClock, MachineClocks
 from aether.simulator.evidence import Evidence, Sent
-from aether.simulator.judge import Judge, Onlooker
+from aether.simulator.invariants.checker import Checker
 from aether.simulator.life import Life
 from aether.simulator.loop import Killed
-from aether.simulator.outcome import Violation
 from aether.simulator.wire import ADDRESSES, Wire
 from aether.worlds import sandbox_config
 
@@ -43,7 +42,8 @@ RESTART_NS = 5 * NANOS_PER_S
 STARTS_MAX, STARTS_WINDOW_NS = 5, 300 * NANOS_PER_S
 REBOOT_NS = 40 * NANOS_PER_S
 LAST_STOP_NS = 120 * NANOS_PER_S
-_MARKET_NS = NANOS_PER_S // 2
+_MARKET_NS = NANOS_PER_S
+_STOP_MARGIN_NS = 10 * NANOS_PER_S  # to end the tasks and to close the journal, behind whatever the disk still does
 _GARBAGE_NS = 300 * NANOS_PER_S
 
 Death = Literal["kill", "power"]
@@ -67,11 +67,11 @@ class World:
     """
 
     def __init__(
-        self, seed: int, settings: Settings, *, length_ns: int, quiet_ns: int, judge: Judge | None = None
+        self, seed: int, settings: Settings, *, length_ns: int, quiet_ns: int, judge: Checker | None = None
     ) -> None:
         self.seed = seed
         self.settings = settings
-        self.judge = judge or Onlooker()
+        self.judge = judge or Checker()
         self.agenda = Agenda(START_NS)
         self.clocks = MachineClocks(self.agenda)
         self.box = FaultBox()
@@ -93,6 +93,8 @@ class World:
         self._latency = self.random("disk")
         self._starts_ns: list[int] = []
         self._dies_at = 0
+        self._stop_asked_ns = 0
+        self._stop_ns_max = settings.orders.stop_s_max * NANOS_PER_S + _STOP_MARGIN_NS
         self._death: Death = "kill"
         clock = ExchangeClock(self.agenda)
         opened = open_desk(sandbox_config(settings), clock, self.random("keys").randbytes)
@@ -135,6 +137,7 @@ class World:
         """An orderly stop, as by SIGTERM; False where nothing lives that could be asked."""
         if self.machine is None or self.life is None:
             return False
+        self._stop_asked_ns = self._stop_asked_ns or self.agenda.now_ns
         self.life.loop.call_soon(self.machine.supervisor.ask_to_stop, why)
         return True
 
@@ -175,18 +178,21 @@ class World:
         life = self.life = Life(self, self.evidence.boot)
         life.loop.set_exception_handler(lambda *_: None)
         why = "killed"
+        self._stop_asked_ns = 0
         with inline_sqlite(self._latency, self._stalled_s):
             try:
                 life.loop.run_until_complete(life.live())
                 why = ""
             except Killed:
-                pass
+                self.judge.crashed(self._look())
             except Exception as error:  # noqa: BLE001 - whatever ends the program ends this life of it
                 why = _told(error)
+        if why == "" and self._stop_asked_ns:
+            self.judge.stopped(self._look(), self.agenda.now_ns - self._stop_asked_ns, self._stop_ns_max)
         self.evidence.machine = self.life = None
         self.ended.append(Ended(life.number, self.agenda.now_ns, why))
         if why not in ("", "killed") and not self.may_fail:
-            self.judge.violations.append(Violation("L7", f"the daemon ended: {why}", self.agenda.now_ns))
+            self.judge.exited(self._look(), why)
         self.wire.end_life()
         self._bury(life)
 
@@ -204,7 +210,8 @@ class World:
     def _wait_for_start(self) -> None:
         at_ns = self.agenda.now_ns + RESTART_NS
         if len(self._starts_ns) >= STARTS_MAX:
-            at_ns = max(at_ns, self._starts_ns[-STARTS_MAX] + STARTS_WINDOW_NS)
+            window_over_ns = self._starts_ns[-STARTS_MAX] + STARTS_WINDOW_NS
+            at_ns = max(at_ns, min(window_over_ns, self.quiet_ns))  # when all is to be well a person has looked
         self.agenda.reach(at_ns)
 
     def _second(self) -> None:
@@ -225,7 +232,7 @@ class World:
 
     def _end_late(self) -> None:
         if self.life is not None:
-            self.judge.violations.append(Violation("L6", "the daemon does not stop", self.agenda.now_ns))
+            self.judge.stopped(self._look(), LAST_STOP_NS, self._stop_ns_max)
             self.kill()
 
     # --- what the world is told -----------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ PARTS_HELD_BY: dict[str, tuple[str, ...]] = {
     "simulation/test_fault_mix.py": tuple(f"simulator/faults/{name}.py" for name in ("disk", "people", "process")),
     "admin/test_connection.py": ("admin/connection.py",),
     # by inputs through the engine: also unit/test_engine_account.py and unit/test_deciding.py, whose fixture builds it
-    "simulation/test_made_world.py": ("simulator/judge.py", "simulator/life.py"),
+    "simulation/test_made_world.py": ("simulator/life.py",),
     "property/test_engine_determinism.py": ("core/account.py", "core/deciding.py"),
     "unit/test_journal.py": ("journal/lock.py",),
     "wire/test_book_sync.py": ("kraken/shapes.py",),
