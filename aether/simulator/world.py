@@ -6,6 +6,7 @@ What happens depends on the seed, the plan and the code alone.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 import warnings
@@ -146,6 +147,7 @@ class World:
     def run(self) -> None:
         """From the first start to the last stop."""
         self._begin()
+        asyncio.set_event_loop(None)  # a connection that is collected asks for one, and would be given a real one
         kept, sys.unraisablehook = sys.unraisablehook, _hush
         gc.collect()
         gc.freeze()
