@@ -24,6 +24,7 @@ from aether.core.engine import Engine
 from aether.core.ledger import Ledger
 from aether.core.policy import Policy
 from aether.core.view import View
+from aether.core.workbench import Guard
 from aether.domain.errors import BadConfiguration
 from aether.domain.facts import Numbered, StopBegan
 from aether.domain.inputs import Stamped
@@ -46,6 +47,7 @@ from aether.runtime.machine import Gauges, Machine
 from aether.runtime.recovery import Recovered, RunLabel, recover
 from aether.runtime.replay import Encoded, ReplayReport, replay
 from aether.runtime.supervisor import Service
+from aether.runtime.thinking_time import ThinkingTime
 from aether.settings import Settings
 from aether.sim.server import Sandbox
 from aether.sim.shadow import OverheardFeed, Shadow
@@ -116,6 +118,7 @@ async def run_world(
             clock=clock,
             free_bytes=partial(_free_bytes, journal, place.state_dir),
             metrics=metrics,
+            guard=stack.enter_context(ThinkingTime()),
         )
         desk = CommandDesk(machine.inbox.put, machine.latch, machine.engine.scopes)
         manager = ServiceManager(os.environ.get("NOTIFY_SOCKET"))
@@ -162,8 +165,12 @@ def join(
     clock: Clock,
     free_bytes: Callable[[], int],
     metrics: Metrics,
+    guard: Guard | None = None,
 ) -> Machine:
-    """The machine of one run, made of the parts of its world and of what its journal held."""
+    """The machine of one run, made of the parts of its world and of what its journal held.
+
+    `guard` interrupts a strategy that thinks too long; None lets it think.
+    """
     return Machine(
         policy=policy,
         instruments=[parts.gate.instruments[symbol] for symbol in policy.symbols],
@@ -177,6 +184,7 @@ def join(
         pace=pace_of(settings),
         free_bytes=free_bytes,
         gauges=Gauges(partial(metrics.took, "step"), partial(metrics.took, "commit"), metrics.loop_lag),
+        guard=guard,
     )
 
 

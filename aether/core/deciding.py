@@ -16,12 +16,13 @@ from aether.core.strategies.trend import Signal, trend_signal
 from aether.core.valuation import cash_free, exposure, holding_free, value
 from aether.core.workbench import Workbench
 from aether.domain.effects import SubmitOrder
-from aether.domain.errors import InvariantBroken
+from aether.domain.errors import InvariantBroken, StrategyOverran
 from aether.domain.facts import IntentRefused, OrderSubmitted, QuoteSeen, SignalChanged, StrategyPaused
 from aether.domain.orders import OrderType, TimeInForce
 from aether.domain.values import NANOS_PER_MS, NANOS_PER_S, NO_USD, Bps, Usd, UtcNanos
 
 REFUSAL_EVERY_NS = 60 * NANOS_PER_S
+WHY_LENGTH_MAX = 500
 
 
 def decide(bench: Workbench, picture: SymbolPicture) -> None:
@@ -43,11 +44,12 @@ def _signal(bench: Workbench, picture: SymbolPicture, parameters: TrendParameter
     bench.bars_seen[key] = candles.completed
     before = bench.ledger.signals.get(key)
     try:
-        signal = trend_signal(candles.closes, parameters, before.target_bps if before else 0)
+        target_now_bps = before.target_bps if before else 0
+        signal = _checked(bench.guard(lambda: trend_signal(candles.closes, parameters, target_now_bps)))
     except InvariantBroken:
         raise  # ours, not the strategy's
-    except Exception as error:  # noqa: BLE001 - whatever a strategy raises pauses it alone, and the others go on
-        bench.emit(StrategyPaused(parameters.id, f"{type(error).__name__}: {error}"))
+    except (Exception, StrategyOverran) as error:  # noqa: BLE001 - whatever it raises pauses it alone, the others go on
+        bench.emit(StrategyPaused(parameters.id, _told(error)))
         return None
     if signal is None:
         bench.signals.pop(key, None)  # what it wished on bars that are no longer known is no wish now
@@ -56,6 +58,21 @@ def _signal(bench: Workbench, picture: SymbolPicture, parameters: TrendParameter
     if before is None or before.target_bps != signal.target_bps:
         bench.emit(SignalChanged(parameters.id, picture.symbol, signal.target_bps, signal.edge_bps, signal.reason))
     return signal
+
+
+def _checked(answer: object) -> Signal | None:
+    if answer is not None and type(answer) is not Signal:
+        raise TypeError(f"a strategy answered {type(answer).__name__}, no signal")
+    return answer
+
+
+def _told(error: BaseException) -> str:
+    """What an error says, in a form that can be written whatever it is."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the strategy's own class of errors may be as broken as it is
+        text = "(cannot say)"
+    return f"{type(error).__name__}: {text[:WHY_LENGTH_MAX]}".encode(errors="replace").decode()
 
 
 def _pursue(bench: Workbench, picture: SymbolPicture, parameters: TrendParameters, signal: Signal) -> None:

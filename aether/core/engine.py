@@ -16,7 +16,7 @@ from aether.core.ledger import Ledger
 from aether.core.market import STALL_DRAIN_NS
 from aether.core.orders import OrderState
 from aether.core.policy import Policy
-from aether.core.workbench import Step, Workbench
+from aether.core.workbench import Guard, Step, Workbench
 from aether.domain.errors import InvariantBroken
 from aether.domain.facts import (
     AnswerLost,
@@ -74,8 +74,8 @@ from aether.domain.values import NANOS_PER_MS
 class Engine(Workbench):
     """The only thing that decides. Same ledger, policy and inputs: same facts, byte for byte."""
 
-    def __init__(self, policy: Policy, ledger: Ledger) -> None:
-        super().__init__(policy, ledger)
+    def __init__(self, policy: Policy, ledger: Ledger, guard: Guard | None = None) -> None:
+        super().__init__(policy, ledger, guard)
         self._handlers: dict[type, Callable[..., None]] = {
             BookChanged: self._book,
             TradeSeen: self._trade,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 from aether.core.halts import ALL, HoldCause, covering_scopes, flattens, strategy_scope, symbol_scope
 from aether.core.ledger import Ledger
@@ -29,6 +31,21 @@ from aether.domain.values import NANOS_PER_S, Symbol, Usd, UtcNanos
 OVERLAP_NS = 120 * NANOS_PER_S  # how far before the last sure moment the account's history is read again
 
 
+Answer = TypeVar("Answer")
+
+
+class Guard(Protocol):
+    """Calls a strategy, so that a clock outside the core may interrupt it."""
+
+    def __call__(self, ask: Callable[[], Answer]) -> Answer:
+        """What it answers. Raises StrategyOverran, or whatever it raises itself."""
+        ...
+
+
+def _unguarded(ask: Callable[[], Answer]) -> Answer:
+    return ask()
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """What one input led to: facts to write, then effects to carry out."""
@@ -40,8 +57,10 @@ class Step:
 class Workbench:
     """Ledger, market and passing state of one run. A fact made here is folded at once: the next rule sees it."""
 
-    def __init__(self, policy: Policy, ledger: Ledger) -> None:
+    def __init__(self, policy: Policy, ledger: Ledger, guard: Guard | None = None) -> None:
+        """`guard` calls a strategy, and raises StrategyOverran where it thinks too long; unguarded where None."""
         self.policy = policy
+        self.guard: Guard = guard or _unguarded
         self.ledger = ledger
         bars = {
             symbol: tuple(dict.fromkeys(trend.bar_s for trend in policy.trends if symbol in trend.symbols))

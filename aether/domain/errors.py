@@ -7,6 +7,7 @@ AetherError
  ├── BadConfiguration   the operator must change a setting or a file
  └── JournalBroken      memory cannot be believed or written: stop, and let a person look
 InvariantBroken         our bug: nobody catches it, the process stops and starts again from the journal
+StrategyOverran         a strategy thinks too long: it alone is paused
 """
 
 from __future__ import annotations
@@ -52,6 +53,13 @@ class BadConfiguration(AetherError):
 
 class InvariantBroken(AssertionError):
     """Our bug. Nobody catches it; the process stops and starts again from the journal."""
+
+
+class StrategyOverran(BaseException):
+    """A strategy used more of the processor than it may have.
+
+    No `Exception`: it comes in the midst of the strategy's own code, which must not take it for one of its own errors.
+    """
 
 
 class JournalBroken(AetherError):

@@ -11,6 +11,7 @@ from typing import TypeVar
 from aether.core.engine import Engine
 from aether.core.orders import OrderState
 from aether.core.policy import Policy
+from aether.core.workbench import Guard
 from aether.domain.errors import AetherError, VenueRefused, VenueUnavailable
 from aether.domain.inputs import BookChanged, FeedLost, FeesSeen, Input, InstrumentSeen, LoopStalled
 from aether.domain.instruments import Instrument
@@ -62,6 +63,7 @@ class Machine:
         free_bytes: Callable[[], int],
         gauges: Gauges,
         first: Sequence[Input] = (),
+        guard: Guard | None = None,
     ) -> None:
         self._policy = policy
         self._instruments = tuple(instruments)
@@ -74,7 +76,7 @@ class Machine:
         self.cold_why: dict[Symbol, str] = {}
         self.inbox = Inbox(clock)
         self.latch = Latch(recovered.ledger.halted_scopes, recovered.ledger.flattening)
-        self.engine = Engine(policy, recovered.ledger)
+        self.engine = Engine(policy, recovered.ledger, guard)
         self._hands = Hands(venue, self.latch, self.inbox.put, clock, lambda: self.engine.market.clock_offset_ns)
         self.observers: list[FactObserver] = []
         self.runner = Runner(

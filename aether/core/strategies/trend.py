@@ -18,6 +18,8 @@ from aether.core.policy import TrendParameters
 from aether.domain.values import Bps
 
 FULL_TARGET_BPS = 10_000
+EDGE_BPS_MAX = 100_000  # ten times the price: who expects more has lost its mind
+REASON_LENGTH_MAX = 500
 SLOW_WINDOWS = 3  # of closes before the first word: by then the slow average has forgotten where it began
 
 
@@ -25,7 +27,8 @@ SLOW_WINDOWS = 3  # of closes before the first word: by then the slow average ha
 class Signal:
     """What a strategy wants: a target (0 to 10 000 basis points of its risk budget), the edge it expects, and why.
 
-    Raises ValueError where the target is outside that range or the edge is negative.
+    Raises TypeError where a number is no whole one or the reason no text, ValueError where the target is outside that
+    range, the edge negative or beyond EDGE_BPS_MAX, or the reason too long or not to be written.
     """
 
     target_bps: Bps
@@ -33,7 +36,12 @@ class Signal:
     reason: str
 
     def __post_init__(self) -> None:
-        if not (0 <= self.target_bps <= FULL_TARGET_BPS and self.edge_bps >= 0):
+        if type(self.target_bps) is not int or type(self.edge_bps) is not int or type(self.reason) is not str:
+            raise TypeError("a signal is two whole numbers and a text")
+        if len(self.reason) > REASON_LENGTH_MAX:
+            raise ValueError(f"a reason of {len(self.reason)} characters")
+        self.reason.encode()  # a lone surrogate could not be written
+        if not (0 <= self.target_bps <= FULL_TARGET_BPS and 0 <= self.edge_bps <= EDGE_BPS_MAX):
             raise ValueError(f"target of {self.target_bps} bps with an edge of {self.edge_bps} bps is no signal")
 
 
