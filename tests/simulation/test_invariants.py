@@ -390,6 +390,7 @@ BREAKS: list[tuple[str, str, Break]] = [
     ("S15", "a fill is booked twice", _after(OrderFilled, lambda fill: fill)),
     ("S16", "a fill is invented", _changing(OrderFilled, exec_id="T-INVENTED")),
     ("S16", "a fill is booked at another price", _changing(OrderFilled, price=Price(D(1)))),
+    ("S16", "a fill is booked on another pair", _changing(OrderFilled, name="SOL/USD")),
     ("S16", "a fill's fee is not what was taken", _changing(OrderFilled, fees=())),
     ("S16", "a fill of ours is booked as somebody else's", _changing(OrderFilled, cl_ord_id=None)),
     ("S17", "the sums begin with other money", _changing(AccountOpened, balances=(AssetBalance("USD", D(1), D(0)),))),

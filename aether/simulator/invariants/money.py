@@ -44,6 +44,9 @@ def happened(evidence: Evidence, reading: Reading, numbered: Numbered) -> str | 
         return f"execution {fill.exec_id} is booked on {fill.cl_ord_id}, it is of {truth.cl_ord_id}"
     if fill.cl_ord_id is None and truth.cl_ord_id in reading.orders:
         return f"execution {fill.exec_id} of {truth.cl_ord_id} is booked as somebody else's"
+    rules = evidence.exchange.pairs[truth.pair]
+    if fill.symbol not in (None, truth.pair) or fill.name not in (rules.name, rules.key, rules.altname, rules.wsname):
+        return f"execution {fill.exec_id} is booked on {fill.name}, it is on {truth.pair}"
     booked, real = _as_booked(fill), _as_traded(truth)
     return None if booked == real else f"execution {fill.exec_id} is booked as {booked}, it is {real}"
 
@@ -51,13 +54,13 @@ def happened(evidence: Evidence, reading: Reading, numbered: Numbered) -> str | 
 def _as_booked(fill: OrderFilled) -> tuple[object, ...]:
     fees = sorted((fee.asset, fee.amount) for fee in fill.fees if fee.amount)
     amounts = fill.qty.coins, fill.price.usd_per_coin, fill.cost.amount
-    return fill.order_id, fill.name, fill.side.value, *amounts, fees, fill.liquidity
+    return fill.order_id, fill.side.value, *amounts, fees, fill.liquidity
 
 
 def _as_traded(trade: Trade) -> tuple[object, ...]:
     fees = [(trade.pair.partition("/")[2], trade.fee)] if trade.fee else []
     amounts = trade.qty, trade.price, trade.cost
-    return trade.order_id, trade.pair, trade.side, *amounts, fees, _LIQUIDITY[trade.liquidity]
+    return trade.order_id, trade.side, *amounts, fees, _LIQUIDITY[trade.liquidity]
 
 
 def exact_and_finite(_: Evidence, __: Reading, numbered: Numbered) -> str | None:
