@@ -112,6 +112,12 @@ class Risk(_Section):
     """orders"""
     order_spacing_s_min: int = Field(ge=0, le=86_400)
     """seconds"""
+    duplicate_s: int = Field(ge=0, le=86_400)
+    """seconds"""
+    executions_max: int = Field(ge=1, le=100_000)
+    """orders"""
+    executions_window_s: int = Field(ge=1, le=86_400)
+    """seconds"""
 
 
 class RegimeSetting(_Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aether.core import balances, dead_man, fence, reconcile
-from aether.core.halts import ALL, HoldCause, symbol_scope
+from aether.core.halts import ALL, HoldCause, strategy_scope, symbol_scope
 from aether.core.orders import Event, Order, OrderState
 from aether.core.workbench import Workbench
 from aether.domain.errors import InvariantBroken
@@ -218,6 +218,18 @@ def _emit_fill(bench: Workbench, fill: OrderFilled) -> None:
     order = bench.ledger.orders[fill.cl_ord_id]
     if (why := reconcile.breaks_contract(order, fill)) is not None:
         bench.halt(symbol_scope(order.symbol), "halt_contract_broken", why)
+    _throttle(bench, order)
+
+
+def _throttle(bench: Workbench, order: Order) -> None:
+    """Halt a strategy whose orders filled too often since people let it go on: only they can say if that is meant."""
+    limits, strategy = bench.policy.risk, order.submitted.strategy
+    scope, window_ns = strategy_scope(strategy), limits.executions_window_s * NANOS_PER_S
+    since_ns = max(bench.now_ns - window_ns, bench.ledger.resumed_ns_of.get(scope, 0))
+    asked = (other for other in bench.ledger.asked_since(since_ns) if not other.submitted.is_exit)
+    times = sum(1 for other in asked if other.filled and other.submitted.strategy == strategy)
+    if times >= limits.executions_max and (scope, "halt_executions") not in bench.ledger.halts:
+        bench.halt(scope, "halt_executions", f"{times} orders filled within {limits.executions_window_s} s")
 
 
 def account_seen(bench: Workbench, account: AccountSeen) -> None:

@@ -18,8 +18,9 @@ from aether.core.workbench import Workbench
 from aether.domain.effects import SubmitOrder
 from aether.domain.errors import InvariantBroken, StrategyOverran
 from aether.domain.facts import IntentRefused, OrderSubmitted, QuoteSeen, SignalChanged, StrategyPaused
+from aether.domain.instruments import Side
 from aether.domain.orders import OrderType, TimeInForce
-from aether.domain.values import NANOS_PER_MS, NANOS_PER_S, NO_USD, Bps, Usd, UtcNanos
+from aether.domain.values import NANOS_PER_MS, NANOS_PER_S, NO_USD, Bps, Price, Qty, Symbol, Usd, UtcNanos
 
 REFUSAL_EVERY_NS = 60 * NANOS_PER_S
 WHY_LENGTH_MAX = 500
@@ -161,7 +162,14 @@ def view_of(
         sent_last_day=ledger.sent_since(bench.now_ns, 86_400),
         last_sent_ns=ledger.last_sent_ns.get((intent.strategy, intent.symbol)),
         against=against,
+        asked_lately=_asked_lately(bench, intent.symbol),
     )
+
+
+def _asked_lately(bench: Workbench, symbol: Symbol) -> tuple[tuple[Side, Qty, Price], ...]:
+    since_ns = bench.now_ns - bench.policy.risk.duplicate_s * NANOS_PER_S
+    asked = (order.submitted for order in bench.ledger.asked_since(since_ns + 1))
+    return tuple((order.side, order.qty, order.limit_price) for order in asked if order.symbol == symbol)
 
 
 def _name(order: Order | None) -> str | None:

@@ -94,10 +94,8 @@ def _given_up(bench: Workbench, position: Position, began_ns: int) -> str | None
 def _fruitless(bench: Workbench, position: Position, began_ns: int) -> int:
     """How many of the newest sales of a holding filled nothing; the ledger tells it after a restart too."""
     count = 0
-    for order in reversed(bench.ledger.orders.values()):
+    for order in bench.ledger.asked_since(began_ns):
         asked = order.submitted
-        if order.submitted_ns < began_ns:
-            break
         if not asked.is_exit or (asked.strategy, asked.symbol) != (position.strategy, position.symbol):
             continue
         if order.filled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import deque
+from collections.abc import Iterator
 from decimal import Decimal
 
 from aether.core.order_ids import OwnIds
@@ -77,6 +78,7 @@ class Ledger:
         self.unsettled: dict[str, Order] = {}  # the few that still matter to risk
         self.own_ids = OwnIds()
         self.began_ns = 0  # the present run
+        self.resumed_ns_of: dict[str, int] = {}  # by scope
         self.resumed_ns = 0  # people last let all trading go on: they know of what was there
         self.cl_ord_id_of: dict[str, str] = {}
         self.settled: deque[str] = deque()
@@ -156,6 +158,13 @@ class Ledger:
             if order.symbol == symbol and order.state is OrderState.UNRESOLVED:
                 return order
         return None
+
+    def asked_since(self, at_ns: int) -> Iterator[Order]:
+        """Orders submitted at that time or later, newest first; those long settled are forgotten."""
+        for order in reversed(self.orders.values()):
+            if order.submitted_ns < at_ns:
+                break
+            yield order
 
     @property
     def reserved_usd(self) -> Usd:
@@ -265,6 +274,7 @@ class Ledger:
         for halt in self.halts_of(fact.scope):
             del self.halts[halt.scope, halt.code]
         self.paused.pop(fact.scope.removeprefix("strategy:"), None)
+        self.resumed_ns_of[fact.scope] = at_ns
         if fact.scope == "all":
             self.resumed_ns = at_ns
 

@@ -26,6 +26,9 @@ class RiskLimits:
     orders_per_minute_max: int
     orders_per_day_max: int
     order_spacing_s_min: int
+    duplicate_s: int
+    executions_max: int
+    executions_window_s: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ class RiskView:
     """Account and market as one decision sees them. Money in USD, ages by our own clock.
 
     `exposure_*` hold positions and what buys in flight, open or unresolved may still add. `holding_free` are the
-    strategy's coins that no open sell has promised. `quote.last_trade` is there only while it is fresh.
+    strategy's coins that no open sell has promised. `quote.last_trade` is there only while it is fresh. `asked_lately`
+    are side, size and price of the orders on this pair that no second one may be like.
     """
 
     at_ns: int
@@ -53,6 +54,7 @@ class RiskView:
     sent_last_day: int
     last_sent_ns: int | None
     against: tuple[tuple[str, str], ...]
+    asked_lately: tuple[tuple[Side, Qty, Price], ...] = ()
 
     @property
     def fee_factor(self) -> Decimal:

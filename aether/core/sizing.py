@@ -68,6 +68,11 @@ def size_order(
     if shortfall:
         code = "size_below_minimum" if binding.check == WANTED else binding.code
         return RefusedIntent(intent, code, f"{shortfall}; bound by {binding.check}: {binding.because}", decision)
+    if (intent.side, qty, price) in view.asked_lately:
+        because = f"{intent.side} of {qty} at {price} was asked for less than {view.limits.duplicate_s} s ago"
+        twin = Allowance("no_duplicate", NO_USD, because, "risk_duplicate")
+        decision = _decision(intent, view, (*allowances, twin), twin.check)
+        return RefusedIntent(intent, twin.code, because, decision)
     return SizedOrder(intent, qty, price, _reservation(intent.side, qty, price, view), decision)
 
 

@@ -23,6 +23,7 @@ BUSY: Mapping[str, Any] = {
     "risk": {
         "order_usd_max": 60,
         "orders_per_minute_max": 1_000,
+        "executions_max": 100_000,
         "orders_per_day_max": 100_000,
         "daily_loss_bps_max": 10_000,
         "drawdown_bps_max": 10_000,

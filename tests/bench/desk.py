@@ -60,6 +60,9 @@ def policy() -> Policy:
         orders_per_minute_max=_FAR,
         orders_per_day_max=_FAR,
         order_spacing_s_min=0,
+        duplicate_s=0,
+        executions_max=1_000,
+        executions_window_s=600,
     )
     sizing = SizingPolicy(1000, 150, 5, 20, (Regime("calm", 0, 100),), 2, 40, 1500, Usd(Decimal(50)))
     orders = OrderPolicy(5000, 30, 5, 60, 1000, _FAR, 10, 5000, cancel_on_stop=False)

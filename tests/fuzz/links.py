@@ -26,7 +26,9 @@ from aether.kraken.venue import KrakenVenue
 
 D = Decimal
 T0 = 1_767_268_800 * NANOS_PER_S
-LIMITS = RiskLimits(Usd(D(3000)), 5000, 9000, Usd(D(100)), 5000, 8000, 5000, 9000, 500, 500, 60_000, 600, 50, 5000, 0)
+LIMITS = RiskLimits(
+    Usd(D(3000)), 5000, 9000, Usd(D(100)), 5000, 8000, 5000, 9000, 500, 500, 60_000, 600, 50, 5000, 0, 0, 1000, 600
+)
 SIZING = SizingPolicy(1000, 150, 5, 20, (Regime("calm", 0, 100),), 2, 40, 1500, Usd(D(50)))
 ORDERS = OrderPolicy(5000, 30, 5, 60, 1000, 60, 10, 5000, cancel_on_stop=True)
 

@@ -62,7 +62,9 @@ T0 = 1_767_268_800 * NANOS_PER_S
 OPERATOR = Actor("uid:1000", Role.OPERATOR)
 FLOOR = Usd(D(100))
 
-LIMITS = RiskLimits(Usd(D(3000)), 5000, 9000, FLOOR, 5000, 8000, 5000, 9000, 500, 500, 60_000, 600, 50, 5000, 0)
+LIMITS = RiskLimits(
+    Usd(D(3000)), 5000, 9000, FLOOR, 5000, 8000, 5000, 9000, 500, 500, 60_000, 600, 50, 5000, 0, 0, 1000, 600
+)
 SIZING = SizingPolicy(1000, 150, 5, 20, (Regime("calm", 0, 100), Regime("storm", 200, 25)), 2, 40, 1500, Usd(D(50)))
 ORDERS = OrderPolicy(5000, 30, 5, 60, 1000, 60, 10, 5000, cancel_on_stop=True)
 TRENDS = tuple(TrendParameters(name, (BTC,), 60, 2, 4, 50, 2500, 100, name == "make") for name in ("take", "make"))

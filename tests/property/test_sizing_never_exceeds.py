@@ -60,6 +60,9 @@ limits = st.builds(
     orders_per_minute_max=st.just(20),
     orders_per_day_max=st.just(2000),
     order_spacing_s_min=st.just(5),
+    duplicate_s=st.just(0),
+    executions_max=st.just(100),
+    executions_window_s=st.just(600),
 )
 SIZING = SizingPolicy(50, 150, 5, 20, (Regime("calm", 0, 100),), 2, 40, 1500, NO_USD)
 

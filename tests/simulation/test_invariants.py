@@ -79,6 +79,8 @@ BUSY: dict[str, dict[str, Any]] = {
         "order_usd_max": 60,
         "order_spacing_s_min": 0,
         "orders_per_minute_max": 500,
+        "duplicate_s": 0,
+        "executions_max": 100_000,
         "daily_loss_bps_max": 5_000,
         "drawdown_bps_max": 10_000,
     },

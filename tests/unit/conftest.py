@@ -119,6 +119,9 @@ class Make:
             orders_per_minute_max=20,
             orders_per_day_max=2000,
             order_spacing_s_min=5,
+            duplicate_s=0,
+            executions_max=1_000,
+            executions_window_s=600,
         )
         return replace(whole, **changes)
 

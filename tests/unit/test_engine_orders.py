@@ -15,6 +15,7 @@ from aether.domain.facts import (
     CancelRequested,
     CommandAccepted,
     HoldBegan,
+    IntentRefused,
     OrderAbsent,
     OrderAccepted,
     OrderAmended,
@@ -30,6 +31,7 @@ from aether.domain.inputs import (
     CancelEverything,
     ClockMeasured,
     Halt,
+    Resume,
     SubmitAccepted,
     SubmitRefused,
     SubmitUnknown,
@@ -624,3 +626,68 @@ def test_a25_an_order_that_is_settled_is_amended_by_nobody(new_desk: Any, make: 
 def kinds_after(desk: Any, first: type) -> list[type]:
     kinds = [type(numbered.fact) for numbered in desk.facts]
     return kinds[kinds.index(first) :]
+
+
+# --- what repeats itself ------------------------------------------------------------------------------------------
+
+
+def filled_order(desk: Any, number: int) -> None:
+    """The desk's newest order is filled, and its coins are gone again, so that the strategy wishes for more."""
+    desk.accept()
+    desk.fill(f"T{number}", str(desk.order.qty), fees=())
+    desk.report(VenueStatus.FILLED, str(desk.order.qty))
+
+
+def test_k05_a_strategy_whose_orders_fill_too_often_is_halted_until_people_look(new_desk: Any, make: Any) -> None:
+    limits = make.limits(executions_max=2, executions_window_s=600, order_usd_max=Usd(D(60)))
+    desk = new_desk(make.policy(risk=limits))
+    desk.trade()
+    filled_order(desk, 1)
+    assert desk.ledger.halts == {}
+    desk.take(make.book(), after_s=6)
+    filled_order(desk, 2)
+    assert list(desk.ledger.halts) == [("strategy:trend", "halt_executions")]
+    desk.take(make.book(), after_s=6)
+    assert len(desk.sent(SubmitOrder)) == 2
+
+    desk.command(Resume("strategy:trend", "meant"))
+    desk.take(make.book(), after_s=6)
+    filled_order(desk, 3)
+    assert desk.ledger.halts == {}
+
+
+def test_k05_many_fills_of_one_order_are_one_execution(new_desk: Any, make: Any) -> None:
+    desk = new_desk(make.policy(risk=make.limits(executions_max=2, executions_window_s=600)))
+    desk.trade()
+    for number in range(5):
+        desk.fill(f"T{number}", "1")
+
+    assert desk.ledger.halts == {}
+
+
+def test_k06_a_second_order_like_the_first_waits_for_its_time(new_desk: Any, make: Any) -> None:
+    desk = new_desk(make.policy(risk=make.limits(duplicate_s=20)))
+    order = desk.trade()
+    desk.accept()
+    desk.report(VenueStatus.CANCELED, "0")
+    for after_s in (6, 13.9):
+        desk.take(make.book(), after_s=after_s)
+    assert len(desk.sent(SubmitOrder)) == 1
+    (refused,) = desk.said(IntentRefused)
+    assert (refused.code, refused.decision.binding) == ("risk_duplicate", "no_duplicate")
+    assert refused.decision.allowances[-1].check == "no_duplicate"
+
+    desk.take(make.book(), after_s=0.2)
+    assert [(sent.side, sent.qty, sent.limit_price) for sent in desk.sent(SubmitOrder)] == [
+        (order.side, order.qty, order.limit_price)
+    ] * 2
+
+
+def test_k06_an_order_of_another_price_is_no_twin(new_desk: Any, make: Any) -> None:
+    desk = new_desk(make.policy(risk=make.limits(duplicate_s=20)))
+    desk.trade()
+    desk.accept()
+    desk.report(VenueStatus.CANCELED, "0")
+    desk.take(make.book("99.8", "99.9"), after_s=6)
+
+    assert len(desk.sent(SubmitOrder)) == 2
