@@ -35,6 +35,7 @@ from aether.journal.sqlite import SqliteJournal, open_journal, read_only
 from aether.journal.tape import TapeEntry, TapeGap, TapeHeader, TapeLimits, TapeWriter, read_tape
 from aether.observe.clock_watch import ClockWatch
 from aether.observe.fact_log import FactLog
+from aether.observe.harmless import harmless, harmless_service
 from aether.observe.health import Health, ServiceManager
 from aether.observe.log import start_log
 from aether.observe.metrics import Metrics
@@ -43,6 +44,7 @@ from aether.observe.venue_log import VenueLog
 from aether.policies import TICK_MS, pace_of, policy_of
 from aether.ports import Clock, Explainer, Journal, Tape
 from aether.runtime.clock import SystemClock
+from aether.runtime.last_resort import LastResort
 from aether.runtime.machine import Gauges, Machine
 from aether.runtime.recovery import Recovered, RunLabel, recover
 from aether.runtime.replay import Encoded, ReplayReport, replay
@@ -54,6 +56,8 @@ from aether.sim.shadow import OverheardFeed, Shadow
 from aether.worlds import Outside, Parts, Place, paper_world, place_of, sandbox_config, sandbox_world
 
 CODE_VERSION = version("aether")
+LAST_RESORT_EVERY_S = 5.0
+OBSERVERS_PAUSE_S = 10.0
 _TAG_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -69,7 +73,10 @@ async def run_daemon(settings: Settings, announce: Callable[[str], None]) -> Non
         stack.callback(log.close)
         metrics = Metrics(clock)
         async with build(settings, place, clock, VenueLog(metrics.counters)) as outside:
-            await run_world(settings, place, outside, clock=clock, metrics=metrics, announce=announce)
+            last_resort = stack.enter_context(LastResort(settings.orders.stop_s_max).armed())
+            await run_world(
+                settings, place, outside, clock=clock, metrics=metrics, announce=announce, last_resort=last_resort
+            )
 
 
 async def run_world(
@@ -80,6 +87,7 @@ async def run_world(
     clock: Clock,
     metrics: Metrics,
     announce: Callable[[str], None],
+    last_resort: LastResort,
 ) -> None:
     """Lock and fold the journal, connect, join the parts and run them until a stop."""
     path = place.journal_path(outside.account)
@@ -122,11 +130,17 @@ async def run_world(
         )
         desk = CommandDesk(machine.inbox.put, machine.latch, machine.engine.scopes)
         manager = ServiceManager(os.environ.get("NOTIFY_SOCKET"))
-        machine.observers += [desk.observe, FactLog().observe, metrics.observe, partial(_tell_stop, manager)]
+        failed = metrics.observer_failed
+        machine.observers += [
+            desk.observe,
+            partial(_tell_stop, manager),
+            harmless("log", FactLog().observe, failed),
+            harmless("metrics", metrics.observe, failed),
+        ]
         beside: tuple[Service, ...] = ()
         if shadow is not None:
-            machine.observers.append(shadow.observe)
-            beside = (("shadow", shadow.run),)
+            machine.observers.append(harmless("shadow", shadow.observe, failed))
+            beside = (("shadow", harmless_service("shadow", shadow.run, failed, _a_while)),)
         health = Health(clock)
 
         def shown() -> View | None:
@@ -140,7 +154,7 @@ async def run_world(
         announce(f"health  http://{settings.admin.host}:{admin.http_port}/readyz and /metrics")
         announce(f"control {place.socket_path} (try: aether status)")
         machine.supervisor.catch_signals()
-        watch = _Watch(machine, metrics, health, manager, tape, path, ClockWatch())
+        watch = _Watch(machine, metrics, health, manager, tape, path, ClockWatch(), last_resort)
         stack.enter_context(set_apart())
         manager.ready(f"world {settings.world.name}, run {recovered.began.run}")
         await machine.run((*parts.services, ("admin", admin.run), ("watch", watch.run), *beside))
@@ -208,6 +222,10 @@ def _tell_stop(manager: ServiceManager, facts: Sequence[Numbered]) -> None:
         manager.stopping()
 
 
+async def _a_while() -> None:
+    await asyncio.sleep(OBSERVERS_PAUSE_S)
+
+
 @dataclass(frozen=True, slots=True)
 class _Watch:
     """Tells probes, metrics and the service manager, once a tick, how it goes."""
@@ -219,19 +237,33 @@ class _Watch:
     tape: TapeWriter
     journal_path: Path
     clock: ClockWatch
+    last_resort: LastResort
 
     async def run(self) -> None:
+        armed_s = 0.0
         while True:
             await asyncio.sleep(TICK_MS / 1000)
-            self.health.show(self.machine.runner.view)
-            inbox = self.machine.inbox
-            self.metrics.inbox_depth(inbox.live)
-            self.metrics.lost(inbox.superseded_books, inbox.dropped_trades, self.tape.lost)
-            self.metrics.journal_bytes(_size_bytes(self.journal_path))
-            if self.machine.runner.view is not None:
-                self.metrics.show(self.machine.runner.view)
-                self.clock.show(self.machine.runner.view)
             self.manager.watchdog()
+            if self.machine.supervisor.is_stopping:
+                self.last_resort.stopping()
+            elif (now_s := asyncio.get_running_loop().time()) - armed_s >= LAST_RESORT_EVERY_S:
+                armed_s = now_s
+                self.last_resort.turned()
+            try:
+                self._show()
+            except Exception:  # noqa: BLE001 - figures and probes are looked at; they must not stop what they show
+                self.metrics.observer_failed("watch")
+
+    def _show(self) -> None:
+        self.health.show(self.machine.runner.view)
+        inbox = self.machine.inbox
+        self.metrics.inbox_depth(inbox.live)
+        self.metrics.lost(inbox.superseded_books, inbox.dropped_trades, self.tape.lost)
+        self.metrics.journal_bytes(_size_bytes(self.journal_path))
+        self.metrics.kept(self.machine.sizes())
+        if self.machine.runner.view is not None:
+            self.metrics.show(self.machine.runner.view)
+            self.clock.show(self.machine.runner.view)
 
 
 def _free_bytes(journal: SqliteJournal, directory: Path) -> int:

@@ -45,6 +45,8 @@ from aether.domain.values import NANOS_PER_S, NO_QTY
 # Any other order on the pair would most likely be refused too: it waits for a look at the account that is no answer to
 # this refusal, and twice as long each time. These say something of the one order alone.
 _OF_THE_ORDER_ALONE = frozenset({"latched", "venue_deadline", "venue_unreachable", "venue_post_only", "venue_session"})
+SUSPENDED_NS = 5 * NANOS_PER_S  # as long as a link may be silent (Kraken docs, reconnection guide)
+SURPRISES_KEPT = 1_000
 
 
 def stream_live(bench: Workbench, _: PrivateStreamLive) -> None:
@@ -53,6 +55,17 @@ def stream_live(bench: Workbench, _: PrivateStreamLive) -> None:
     bench.asked_ns = None  # an answer under way may be older than the stream
     bench.entries_seen_ns = None
     bench.ask_account("the private stream is live")
+
+
+def stood_still(bench: Workbench, stalled_ns: int) -> None:
+    """After a suspension no stream is believed to have told all: new risk waits for a look that begins now."""
+    if stalled_ns >= SUSPENDED_NS and bench.stream_live_ns is not None:
+        why = f"nothing was heard for {stalled_ns // NANOS_PER_S} s: the machine stood still"
+        bench.hold(HoldCause.PRIVATE_STREAM, ALL, why)
+        bench.stream_live_ns = bench.now_ns
+        bench.asked_ns = None  # an answer under way is of before
+        bench.entries_seen_ns = None
+        bench.ask_account(why)
 
 
 def stream_lost(bench: Workbench, lost: PrivateStreamLost) -> None:
@@ -105,6 +118,8 @@ def _surprise(bench: Workbench, fact: OrderSurprised) -> None:
     """Written once for each thing said: the same word comes with every look."""
     if bench.surprises.get(fact.cl_ord_id) != fact.what:
         bench.surprises[fact.cl_ord_id] = fact.what
+        if len(bench.surprises) > SURPRISES_KEPT:
+            del bench.surprises[next(iter(bench.surprises))]
         bench.emit(fact)
 
 

@@ -180,6 +180,7 @@ class Engine(Workbench):
             picture.stale_until_ns = self.now_ns + STALL_DRAIN_NS
             why = f"the event loop stood still for {stalled.stalled_ns // NANOS_PER_MS} ms"
             self.hold(HoldCause.FEED, symbol_scope(symbol), why)
+        account.stood_still(self, stalled.stalled_ns)
 
     # --- people, time, the process --------------------------------------------------------------------------------
 

@@ -99,6 +99,8 @@ class LinkTimes:
     backoff_min_s: float = 0.5
     backoff_max_s: float = 30.0
     policy_wait_s: float = 60.0
+    suspended_s: float = 5.0  # a beat that comes so much late: the machine slept, or the loop stood still
+    write_s: float = 5.0
 
 
 class ConnectBudget:
@@ -250,16 +252,31 @@ class _Link:
 
     async def _open_and_watch(self) -> None:
         heard, heard_ns = self._socket.messages, self._clock.monotonic_ns()
-        await self._listener.opened(self._socket.send)
+        await self._written(self._listener.opened(self._socket.send))
         while True:
+            slept_ns = self._clock.monotonic_ns()
             await asyncio.sleep(self._times.beat_s)
             now_ns = self._clock.monotonic_ns()
+            self._refuse_the_past((now_ns - slept_ns) / NANOS_PER_S)
             if heard != self._socket.messages:  # counted by the socket: no clock is read for each of them
                 heard, heard_ns = self._socket.messages, now_ns
             silent_s = (now_ns - heard_ns) / NANOS_PER_S
             if silent_s >= self._times.silence_s:
                 raise LinkLost(f"no frame for {silent_s:.1f} s")
-            await self._listener.beat(self._socket.send)
+            await self._written(self._listener.beat(self._socket.send))
+
+    async def _written(self, writing: Awaitable[None]) -> None:
+        """Whoever does not read what we write ends the link, as one does who says nothing."""
+        try:
+            async with asyncio.timeout(self._times.write_s):
+                await writing
+        except TimeoutError as error:
+            raise LinkLost(f"nothing could be written for {self._times.write_s} s") from error
+
+    def _refuse_the_past(self, slept_s: float) -> None:
+        """After the machine was suspended what waits in the socket is old, and what came meanwhile may be lost."""
+        if slept_s >= self._times.beat_s + self._times.suspended_s:
+            raise LinkLost(f"this machine stood still for {slept_s:.1f} s")
 
 
 class Pinger:

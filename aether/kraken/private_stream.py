@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aether.domain.errors import VenueUnavailable
 from aether.domain.inputs import Input, PrivateMalformed, PrivateStreamLive, PrivateStreamLost
@@ -30,6 +30,10 @@ SNAPSHOT_S = 10.0
 
 class StreamGone(Exception):
     """No answer to a request that may have been heard."""
+
+
+class NotWritten(StreamGone):
+    """The stream did not take the request at once, so that not one byte of it left."""
 
 
 class PrivateListener:
@@ -72,9 +76,11 @@ class PrivateListener:
         """End this link soon and take a new token: Kraken does not close the socket of a stale one."""
         self._renew_why = why
 
-    async def ask(self, req_id: int, frame: bytes) -> Answer:
+    async def ask(self, req_id: int, frame: bytes, *, at_once: bool = False) -> Answer:
         """Write a request and wait for its answer. Raises StreamGone, from the first byte on, where none comes.
 
+        With `at_once` the request leaves in this turn of the loop, or NotWritten is raised: what waits until the other
+        side reads again could leave after a halt, and no latch would hold it back.
         An answer that bears the request's number and another method's name is none: nothing is proved by it.
         """
         if self._send is None:
@@ -83,7 +89,10 @@ class PrivateListener:
         self._waiting[req_id] = frame, future
         try:
             async with asyncio.timeout(self._answer_s):
-                await self._send(frame)
+                if at_once:
+                    await _in_this_turn(self._send(frame))
+                else:
+                    await self._send(frame)
                 return await future
         except TimeoutError as error:
             raise StreamGone(f"no answer within {self._answer_s} s") from error
@@ -190,6 +199,15 @@ class PrivateListener:
             future.set_result(answer)
         else:
             future.set_exception(StreamGone(f"the answer is one to {printable(answer.method)}"))
+
+
+async def _in_this_turn(writing: Awaitable[None]) -> None:
+    """A write that has to wait for anything is given up. Raises NotWritten."""
+    try:
+        async with asyncio.timeout(0):
+            await writing
+    except TimeoutError as error:
+        raise NotWritten("the private stream takes no writes now") from error
 
 
 def _put_nowhere(_input: Input) -> None:

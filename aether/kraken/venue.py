@@ -64,7 +64,7 @@ from aether.kraken.outcomes import (
     stopped_by_result,
     submit_outcome,
 )
-from aether.kraken.private_stream import PrivateListener, StreamGone
+from aether.kraken.private_stream import NotWritten, PrivateListener, StreamGone
 from aether.kraken.rate_limit import Tier, TierLimits, limits_of_max
 from aether.kraken.refusals import Refusal, RefusalClass
 from aether.kraken.rest import RestClient
@@ -137,7 +137,9 @@ class KrakenVenue:
         if held_back is not None:
             return SubmitRefused(order.cl_ord_id, held_back.code, held_back.text)
         try:
-            answer = await self._stream.ask(req_id, frame)
+            answer = await self._stream.ask(req_id, frame, at_once=True)
+        except NotWritten as error:
+            return self._noted(SubmitRefused(order.cl_ord_id, "venue_unreachable", str(error)))
         except StreamGone as error:
             return SubmitUnknown(order.cl_ord_id, str(error))
         finally:
@@ -153,7 +155,10 @@ class KrakenVenue:
         if held_back is not None:
             return tuple(SubmitRefused(cl_ord_id, held_back.code, held_back.text) for cl_ord_id in ids)
         try:
-            answer = await self._stream.ask(req_id, frame)
+            answer = await self._stream.ask(req_id, frame, at_once=True)
+        except NotWritten as error:
+            refused = (SubmitRefused(cl_ord_id, "venue_unreachable", str(error)) for cl_ord_id in ids)
+            return tuple(map(self._noted, refused))
         except StreamGone as error:
             return tuple(SubmitUnknown(cl_ord_id, str(error)) for cl_ord_id in ids)
         finally:
@@ -172,7 +177,9 @@ class KrakenVenue:
             if held_back is not None:
                 return AmendRefused(amend.cl_ord_id, held_back.code, held_back.text)
             try:
-                answer = await self._stream.ask(req_id, frame)
+                answer = await self._stream.ask(req_id, frame, at_once=True)
+            except NotWritten as error:
+                return AmendRefused(amend.cl_ord_id, "venue_unreachable", str(error))
             except StreamGone as error:
                 return AmendUnknown(amend.cl_ord_id, str(error))
             finally:

@@ -157,10 +157,12 @@ class Metrics:
 
         self._superseded_books = gauge("inbox_superseded_books", "Books that gave way to newer ones, in this run.")
         self._dropped_trades = gauge("inbox_dropped_trades", "Public trades that found the inbox full, in this run.")
+        self._kept = gauge("kept_items", "Items of a kind that are kept in memory.", ["kind"])
         self._tape_lost = gauge("tape_lost_inputs", "Inputs that are on no tape, in this run.")
 
     def _make_fact_figures(self) -> None:
         counter = partial(Counter, namespace="aether", registry=self._registry)
+        self._observers_failed = counter("observer_failures_total", "Failures of what looks on, by name.", ["observer"])
         info = partial(Info, namespace="aether", registry=self._registry)
         self._build = info("build", "Version of the code that runs.")
         self._mode = info("mode", "Whether money is real, and in which world the program runs.")
@@ -214,6 +216,15 @@ class Metrics:
     def journal_bytes(self, size_bytes: int) -> None:
         """The journal's files are so large."""
         self._journal_bytes.set(size_bytes)
+
+    def kept(self, sizes: Mapping[str, int]) -> None:
+        """How many of each kind the program keeps in memory: flat after a while, or something leaks."""
+        for what, count in sizes.items():
+            self._kept.labels(what).set(count)
+
+    def observer_failed(self, name: str) -> None:
+        """One that looks on raised; trading went on."""
+        self._observers_failed.labels(name).inc()
 
     def lost(self, superseded_books: int, dropped_trades: int, taped: int) -> None:
         """So many books gave way to newer ones, trades were dropped, and inputs are on no tape, in this run."""

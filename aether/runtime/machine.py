@@ -107,6 +107,23 @@ class Machine:
         )
         await self.supervisor.run(self.runner.run, (*ours, *services))
 
+    def sizes(self) -> dict[str, int]:
+        """How many of everything that is kept while the run lasts, by name. Each is bounded, whatever is heard."""
+        bench, ledger = self.engine, self.engine.ledger
+        return {
+            "inputs": self.inbox.live,
+            "effects": self._hands.in_hand,
+            "orders": len(ledger.orders),
+            "orders_unsettled": len(ledger.unsettled),
+            "own_ids": len(ledger.own_ids.kept),
+            "executions": len(ledger.exec_ids),
+            "fills": len(ledger.fills),
+            "refusals": len(ledger.recent_refusals),
+            "external_orders": len(ledger.external_orders),
+            "sent": len(ledger.sent_ns),
+            "surprises": len(bench.surprises),
+        }
+
     def _is_quiet(self) -> bool:
         """Stopping has begun, every answer is in, and only orders that may stay are left.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from aether.domain.errors import AetherError
 from aether.domain.inputs import DiskGateChanged, LoopStalled, RunEnding, StopAsked, Tick
 from aether.domain.values import NANOS_PER_MS, NANOS_PER_S
 from aether.ports import Clock, Put
@@ -15,8 +16,15 @@ from aether.ports import Clock, Put
 Service = tuple[str, Callable[[], Awaitable[None]]]
 
 
+RUN_ENDS_WITHIN_S = 10  # after all answers are in, or the time for them is over
+
+
 class RunOver(Exception):
     """The runner has written RunEnded."""
+
+
+class StopHung(AetherError):
+    """The run's end could not be written: whatever was under way is found by the next start, as after a crash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,11 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._why = ""
 
+    @property
+    def is_stopping(self) -> bool:
+        """An orderly stop was asked for."""
+        return self._stop.is_set()
+
     def ask_to_stop(self, why: str) -> None:
         """Begin an orderly stop; further calls change nothing."""
         if not self._stop.is_set():
@@ -96,11 +109,13 @@ class Supervisor:
             pass
 
     async def _until_over(self, runner: Callable[[], Awaitable[None]]) -> None:
-        await runner()
+        with _named("engine"):
+            await runner()
         raise RunOver
 
     async def _keep(self, name: str, service: Callable[[], Awaitable[None]]) -> None:
-        await service()
+        with _named(name):
+            await service()
         raise RuntimeError(f"service {name} ended by itself")
 
     async def _stop_in_order(self) -> None:
@@ -111,3 +126,16 @@ class Supervisor:
                 while not self._is_quiet():  # noqa: ASYNC110 - a state of the ledger, looked at once a tick
                     await asyncio.sleep(self._pace.tick_ms / 1000)
         self._put(RunEnding(self._why))
+        # A disk that does not answer keeps the runner in its commit, and it never comes to take this input.
+        await asyncio.sleep(RUN_ENDS_WITHIN_S)
+        raise StopHung(f"the end of the run was not on disk within {RUN_ENDS_WITHIN_S} s; look at the journal's disk")
+
+
+@contextmanager
+def _named(task: str) -> Iterator[None]:
+    """Whoever reads of a failure learns which task it ended."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"in the task {task}")
+        raise

@@ -27,7 +27,7 @@ def test_monotonic_time_is_in_nanoseconds_too() -> None:
     assert before_ns <= now_ns <= time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-def test_setting_the_machines_clock_moves_no_wall_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f01_f02_setting_the_machines_clock_moves_no_wall_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SystemClock()
     before_ns = clock.wall_ns()
     true_ns = time.time_ns()

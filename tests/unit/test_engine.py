@@ -196,7 +196,7 @@ def test_a_book_that_may_have_waited_since_before_a_stall_ends_no_hold(
 ) -> None:
     desk.start()
     desk.take(make.book())
-    desk.take(LoopStalled(30 * S))
+    desk.take(LoopStalled(3 * S))
     desk.take(make.book("99.8", "99.9"), after_s)
     desk.tick()
 

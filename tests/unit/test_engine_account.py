@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from aether.core import account as account_module
 from aether.core.view import publish
 from aether.domain.effects import AskAccount, SubmitOrder
 from aether.domain.facts import (
@@ -35,6 +36,7 @@ from aether.domain.inputs import (
     FillReported,
     Halt,
     InstrumentSeen,
+    LoopStalled,
     OrderReported,
     PrivateMalformed,
     PrivateStreamLive,
@@ -434,3 +436,49 @@ def test_what_is_no_clear_yes_is_looked_at(desk: Any, answer: Any, *, is_looked_
     desk.take(answer)
 
     assert len(desk.asks) == asked + is_looked_at
+
+
+# --- a machine that was suspended -----------------------------------------------------------------------------------
+
+
+def test_f04_after_a_suspension_nothing_is_sent_before_a_look_that_began_after_it(desk: Any, make: Any) -> None:
+    desk.trade()
+    desk.fill("T1", "10")
+    desk.report(VenueStatus.FILLED, "10")
+    asked, sent = len(desk.asks), len(desk.sent(SubmitOrder))
+    desk.take(LoopStalled(3_600 * S), after_s=3_600)
+    assert ("private_stream", "all") in desk.ledger.holds
+    assert len(desk.asks) == asked + 1
+    for _ in range(5):
+        desk.take(ClockMeasured(offset_ns=0, error_ns=0))
+        desk.take(make.history(make.FALLING, desk.at_ns))
+        desk.take(make.book(), after_s=2)
+        desk.tick()
+    assert len(desk.sent(SubmitOrder)) == sent
+
+    desk.look()
+    assert ("private_stream", "all") not in desk.ledger.holds
+
+
+def test_f04_an_answer_that_was_asked_for_before_the_suspension_ends_no_hold(desk: Any, make: Any) -> None:
+    desk.start()
+    before_ns = desk.at_ns
+    desk.take(LoopStalled(60 * S), after_s=60)
+    desk.look(asked_ns=before_ns)
+    assert ("private_stream", "all") in desk.ledger.holds
+
+
+def test_h06_a_stall_of_seconds_makes_prices_old_and_the_account_no_stranger(desk: Any, make: Any) -> None:
+    desk.start()
+    desk.take(make.book())
+    desk.take(LoopStalled(3 * S))
+    assert ("feed", "symbol:BTC/USD") in desk.ledger.holds
+    assert ("private_stream", "all") not in desk.ledger.holds
+
+
+def test_s35_of_surprises_the_newest_are_remembered(desk: Any, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account_module, "SURPRISES_KEPT", 1)
+    desk.trade()
+    desk.engine.surprises["an older order"] = "an older word"
+    desk.report(VenueStatus.UNKNOWN)
+    assert list(desk.engine.surprises) == [desk.order.cl_ord_id]

@@ -125,7 +125,7 @@ async def test_one_crash_less_than_the_bound_is_no_loop() -> None:
     assert not (await recovered(*starts(CRASHES_MAX - 1))).began.crash_loop
 
 
-async def test_as_many_crashes_as_the_bound_in_the_window_are_a_loop() -> None:
+async def test_h05_as_many_crashes_as_the_bound_in_the_window_are_a_loop() -> None:
     assert (await recovered(*starts(CRASHES_MAX))).began.crash_loop
 
 
@@ -134,7 +134,7 @@ async def test_the_bound_is_the_settings() -> None:
     assert not (await recover(journal, LABEL, StoppedClock(), crashes_max=CRASHES_MAX + 1)).began.crash_loop
 
 
-async def test_an_orderly_end_wipes_the_count() -> None:
+async def test_h05_an_orderly_end_wipes_the_count() -> None:
     told = [*starts(CRASHES_MAX), (90, ENDED)]
     assert not (await recovered(*told)).began.crash_loop
     assert not (await recovered(*told, *starts(CRASHES_MAX - 1, 80, first_run=6))).began.crash_loop

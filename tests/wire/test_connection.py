@@ -102,7 +102,7 @@ async def test_b08_a_link_without_any_frame_is_dead_though_its_socket_stands_ope
     background(connector.keep_connected(toy.ws_url, notes))
     await notes.wait_until(lambda: notes.opens == 2)
 
-    assert notes.ends[0].startswith("no frame for 0.2")
+    assert notes.ends[0].startswith("no frame for ")
 
 
 async def test_b08_pings_of_the_protocol_do_not_keep_a_mute_link_alive(
@@ -120,7 +120,7 @@ async def test_b08_pings_of_the_protocol_do_not_keep_a_mute_link_alive(
     background(connector.keep_connected(toy.ws_url, notes))
     await notes.wait_until(lambda: bool(notes.ends))
 
-    assert notes.ends[0].startswith("no frame for 0.2")
+    assert notes.ends[0].startswith("no frame for ")
 
 
 async def test_a_link_with_heartbeats_outlives_the_silence(
