@@ -149,7 +149,7 @@ def test_an_order_never_exceeds_any_allowance_nor_leaves_its_grid(
 
 
 @given(decisions())
-def test_a_buy_with_its_worst_fee_fits_into_the_free_cash_above_the_floor(
+def test_e04_a_buy_with_its_worst_fee_fits_into_the_free_cash_above_the_floor(
     decision: tuple[OrderIntent, RiskView],
 ) -> None:
     intent, view = replace(decision[0], side=Side.BUY), generous(decision[1])

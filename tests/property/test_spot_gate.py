@@ -59,7 +59,7 @@ GATES = {year: gate_of(year) for year in LISTS}
 
 @pytest.mark.parametrize("excluded", [frozenset(), EXCLUDED], ids=["all bases", "without FX and stablecoins"])
 @pytest.mark.parametrize("year", LISTS)
-def test_exactly_the_right_pairs_of_a_whole_list_pass(year: str, excluded: frozenset[str]) -> None:
+def test_e07_exactly_the_right_pairs_of_a_whole_list_pass(year: str, excluded: frozenset[str]) -> None:
     gate = gate_of(year, excluded)
     expected = {key for key, row in rows(year).items() if should_pass(key, row, excluded)}
 
@@ -88,7 +88,7 @@ def test_coins_that_look_like_something_else_do_pass(name: str) -> None:
 
 @pytest.mark.parametrize("spelling", ["btc-usd", "XBT/USD", "BTCUSD", "btc_usd", "XXBTZUSD", "XBTUSD", " BTC/USD "])
 @pytest.mark.parametrize("year", ["2026", "2021"])
-def test_people_s_spellings_reach_one_symbol(year: str, spelling: str) -> None:
+def test_e05_people_s_spellings_reach_one_symbol(year: str, spelling: str) -> None:
     assert GATES[year].admit(spelling) == "BTC/USD"
 
 

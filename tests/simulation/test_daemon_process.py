@@ -236,7 +236,7 @@ def _resting(program: Any) -> set[str]:
     return _under_way(program) & {fact.body["cl_ord_id"] for fact in program.facts("OrderOpened")}
 
 
-def test_each_kill_met_orders_under_way_and_each_start_reconciles_and_trades_on(killed: Killed) -> None:
+def test_a22_h04_h09_each_kill_met_orders_under_way_and_each_start_reconciles_and_trades_on(killed: Killed) -> None:
     assert all(killed.in_flight_at_kills)
     for run in range(1, 6):
         facts = killed.program.facts(run=run)
@@ -386,7 +386,7 @@ def _untouched_at(program: Any, seq: int) -> set[str]:
     return opened - {fact.body["cl_ord_id"] for fact in before if fact.kind in ("OrderEnded", "CancelRequested")}
 
 
-def test_a_halt_cancels_what_rests_and_sends_nothing_more(
+def test_h14_a_halt_cancels_what_rests_and_sends_nothing_more(
     make_program: Make, busy: Mapping[str, str], wait_until: Wait
 ) -> None:
     """Large passive orders rest for a while; one that was filled before the halt came proves nothing, so: again."""

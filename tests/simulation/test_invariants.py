@@ -472,7 +472,7 @@ def test_s30_a_ledger_that_is_halted_for_nothing_is_told(
     assert _rules(_copy(run.evidence)) == {"S30"}
 
 
-def test_s35_an_inbox_without_bounds_is_told(run: _Run, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s35_h08_an_inbox_without_bounds_is_told(run: _Run, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine.inbox, "live", 10**6)
     assert _rules(_copy(run.evidence)) == {"S35"}
 

@@ -87,7 +87,7 @@ def test_a_taker_crosses_at_once_and_a_maker_joins_its_side(new_desk: Any, make:
     assert {order.order_type for order in orders} == {OrderType.LIMIT}
 
 
-def test_a_maker_pays_its_own_rate_and_reserves_the_takers(new_desk: Any, make: Any) -> None:
+def test_e12_a_maker_pays_its_own_rate_and_reserves_the_takers(new_desk: Any, make: Any) -> None:
     desk = ready(new_desk, make, trends=(make.trend(passive=True),))
     desk.take(FeesSeen(make.BTC, D(26), D(16)))
     desk.tick()

@@ -110,7 +110,7 @@ def test_a_halt_outlasts_a_restart(desk: Any, new_desk: Any, make: Any) -> None:
     assert again.ledger.halts["all", "halt_operator"].reason == "look"
 
 
-def test_a_crash_loop_halts(desk: Any) -> None:
+def test_h05_a_crash_loop_halts(desk: Any) -> None:
     desk.begin(crash_loop=True)
 
     assert list(desk.ledger.halts) == [("all", "halt_crash_loop")]

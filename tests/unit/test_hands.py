@@ -262,7 +262,7 @@ def broken(make: Any, story: Callable[[Bench], Awaitable[None]]) -> Bench:
     return kept[0]
 
 
-def test_an_order_that_no_committed_fact_asks_for_never_reaches_the_venue(make: Any) -> None:
+def test_k09_an_order_that_no_committed_fact_asks_for_never_reaches_the_venue(make: Any) -> None:
     async def story(bench: Bench) -> None:
         bench.hands.start(effect_of(make.submitted("a1")))
         await asyncio.sleep(2 * LATENCY_S)
@@ -271,7 +271,7 @@ def test_an_order_that_no_committed_fact_asks_for_never_reaches_the_venue(make: 
 
 
 @pytest.mark.parametrize("pause_s", [0.0, 2 * LATENCY_S])
-def test_an_order_that_is_asked_for_twice_leaves_once_and_is_called_neither_refused_nor_dead(
+def test_a04_an_order_that_is_asked_for_twice_leaves_once_and_is_called_neither_refused_nor_dead(
     make: Any, pause_s: float
 ) -> None:
     async def story(bench: Bench) -> None:

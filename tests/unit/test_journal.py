@@ -269,7 +269,7 @@ async def cancelled(journal: SqliteJournal, group: Sequence[Numbered]) -> None:
         await writing
 
 
-async def test_a_cancelled_append_is_whole_and_the_next_one_follows_it_g07(journal: SqliteJournal) -> None:
+async def test_g07_g08_a_cancelled_append_is_whole_and_the_next_one_follows_it(journal: SqliteJournal) -> None:
     await cancelled(journal, facts(1, 50))
     await journal.append(facts(51, 52))
 

@@ -127,7 +127,7 @@ def test_a_report_of_a_living_order_opens_it_once(make: Any, lost: Any) -> None:
     assert reconcile.order_fact(lost.ledger, report, "open") is None
 
 
-def test_an_end_is_told_once_and_absorbs_every_later_status(make: Any, lost: Any) -> None:
+def test_a19_an_end_is_told_once_and_absorbs_every_later_status(make: Any, lost: Any) -> None:
     report = make.report(A, VenueStatus.CANCELED, "0")
     fact = reconcile.order_fact(lost.ledger, report, "closed")
     assert fact == OrderEnded(A, f"O-{A}", VenueStatus.CANCELED, "", Qty(D(0)), "closed")
@@ -239,7 +239,7 @@ def test_an_order_that_any_view_shows_is_not_absent(make: Any, lost: Any) -> Non
         assert OrderAbsent not in [type(fact) for fact in facts]
 
 
-def test_an_order_that_is_known_open_is_never_absent(make: Any, opened: Any) -> None:
+def test_a20_an_order_that_is_known_open_is_never_absent(make: Any, opened: Any) -> None:
     opened.fold(make.submitted(A), OrderAccepted(A, "O-1"), make.submitted(B))
 
     assert facts_of(make, opened, make.account(make.T0 + 1000 * S, {})) == []
@@ -290,7 +290,7 @@ def test_an_end_without_a_total_is_completed_once_by_the_view_that_tells_it(make
         ({}, [Mismatch("USD", D(10_000), D(0))]),
     ],
 )
-def test_each_asset_that_differs_is_named_to_the_last_digit(
+def test_a21_each_asset_that_differs_is_named_to_the_last_digit(
     make: Any, opened: Any, balances: dict[str, str], expected: list[Mismatch]
 ) -> None:
     assert list(reconcile.mismatches(opened.ledger, make.account(make.T0, balances))) == expected

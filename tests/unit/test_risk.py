@@ -131,7 +131,7 @@ GATES: list[tuple[Check, str, Callable[[Any], dict[str, Any]], Callable[[Any], d
 
 
 @pytest.mark.parametrize(("check", "code", "good", "bad"), GATES)
-def test_each_gate_lets_all_through_or_nothing_on_either_side_of_its_boundary(
+def test_k02_k04_k06_each_gate_lets_all_through_or_nothing_on_either_side_of_its_boundary(
     make: Any, check: Check, code: str, good: Any, bad: Any
 ) -> None:
     intent = make.intent()
@@ -179,7 +179,7 @@ def test_the_reason_of_a_stale_quote_has_its_numbers(make: Any) -> None:
         (risk.cash_room, {"cash_free": Usd(D(-50))}, "0"),
     ],
 )
-def test_each_room_is_what_its_limit_leaves_and_never_negative(
+def test_k01_k03_each_room_is_what_its_limit_leaves_and_never_negative(
     make: Any, check: Check, changes: dict[str, Any], at_most: str
 ) -> None:
     allowance = check(make.intent(), make.view(**changes))

@@ -121,7 +121,7 @@ def test_a_missing_section_is_named(config: ConfigFile) -> None:
         ("[strategies.trend_btc.more]\nx = 1", "strategies.trend_btc.more is no setting"),
     ],
 )
-def test_an_unknown_key_is_refused_wherever_it_stands(config: ConfigFile, line: str, named: str) -> None:
+def test_h13_an_unknown_key_is_refused_wherever_it_stands(config: ConfigFile, line: str, named: str) -> None:
     head, mark, tail = config.text.partition("[risk]\n")
     config.text = head + mark + line + "\n" + tail if "=" in line.splitlines()[0] else config.text + "\n" + line + "\n"
     config.refused(named)

@@ -162,7 +162,7 @@ class SupervisorBench:
         await self.supervisor.run(self.runner, services or (("lives", self.lives),))
 
 
-def test_an_orderly_stop_asks_then_ends_the_run_and_cancels_the_services() -> None:
+def test_h01_an_orderly_stop_asks_then_ends_the_run_and_cancels_the_services() -> None:
     async def story() -> None:
         bench = SupervisorBench()
         asyncio.get_running_loop().call_later(3, bench.supervisor.ask_to_stop, "SIGTERM")
@@ -197,7 +197,7 @@ def test_a_stop_waits_no_longer_than_its_bound() -> None:
     on_virtual_time(story)
 
 
-def test_only_the_first_reason_to_stop_counts() -> None:
+def test_h02_only_the_first_reason_to_stop_counts() -> None:
     async def story() -> None:
         bench = SupervisorBench()
         bench.supervisor.ask_to_stop("SIGINT")
@@ -220,7 +220,7 @@ def test_nothing_is_put_while_no_stop_is_asked_for() -> None:
     on_virtual_time(story)
 
 
-def test_a_service_that_raises_takes_all_down() -> None:
+def test_h07_a_service_that_raises_takes_all_down() -> None:
     async def fails() -> None:
         await asyncio.sleep(1)
         raise VenueUnavailable("no route")

@@ -58,7 +58,7 @@ def resting(new_desk: Any, make: Any, **orders: Any) -> Any:
 @pytest.mark.parametrize(
     ("after_s", "day"), [(0, "2026-01-01"), (HALF_DAY_S - 1, "2026-01-01"), (HALF_DAY_S, "2026-01-02")]
 )
-def test_days_are_of_utc(make: Any, after_s: int, day: str) -> None:
+def test_f05_days_are_of_utc(make: Any, after_s: int, day: str) -> None:
     assert utc_day(make.T0 + after_s * S) == day
 
 
@@ -103,7 +103,7 @@ def test_a_new_peak_is_written_when_it_is_ten_basis_points_higher(
 
 
 @pytest.mark.parametrize(("mid", "codes"), [("90.1", []), ("90.0", ["halt_daily_loss"])])
-def test_the_daily_loss_limit_halts_exactly_where_it_is_reached(
+def test_k07_the_daily_loss_limit_halts_exactly_where_it_is_reached(
     new_desk: Any, make: Any, mid: str, codes: list[str]
 ) -> None:
     desk = holding(new_desk, make, daily_loss_bps_max=500)
@@ -373,7 +373,7 @@ def test_an_order_found_alive_while_stopping_is_cancelled_or_left_as_set(
 # --- looks at the account -----------------------------------------------------------------------------------------
 
 
-def test_the_account_is_looked_at_each_minute(desk: Any) -> None:
+def test_k10_the_account_is_looked_at_each_minute(desk: Any) -> None:
     desk.start()
     desk.tick(after_s=59)
     assert len(desk.asks) == 1
