@@ -149,6 +149,7 @@ _CATALOGUE = (
         ("task_dies", "H07", "an exception ends the task `task`"),
         ("strategy_raises", "H10", "the strategy raises"),
         ("strategy_nonsense", "H10", "the strategy asks for nonsense"),
+        ("strategy_overruns", "H10", "the strategy thinks for too long, and is interrupted"),
     ),
     *_kinds(
         FaultClass.PEOPLE,

@@ -84,7 +84,11 @@ _SOURCES = (
     _Source.of("kill:2 kill_at_disk:1 power_loss:2", rare_per_day=24, heavy_per_day=1_440),
     _Source.of("step_forward:2 step_back:2 suspend:2 drift:1", rare_per_day=1, heavy_per_day=96),
     _Source.of("disk_full:2 low_space:1 io_error:2 failed_fsync:2 disk_stall:1", rare_per_day=1, heavy_per_day=96),
-    _Source.of("loop_stall:4 task_dies:2 strategy_raises:1 strategy_nonsense:2", rare_per_day=24, heavy_per_day=720),
+    _Source.of(
+        "loop_stall:4 task_dies:2 strategy_raises:1 strategy_nonsense:2 strategy_overruns:1",
+        rare_per_day=24,
+        heavy_per_day=720,
+    ),
     _Source.of(
         "people_halt:3 people_halt_symbol:2 people_halt_strategy:2 people_halt_in_maintenance:1 "
         "cancel_all:2 flatten:1 restart:2 stop_twice:1",

@@ -62,7 +62,8 @@ SURE = {
     FaultClass.OTHERS: ("human_order", "human_trade", "many_fills", "deposit", "withdrawal"),
     FaultClass.DEATH: ("kill", "kill_at_disk", "power_loss"),
     FaultClass.DISK: ("disk_full", "low_space", "io_error", "failed_fsync"),
-    FaultClass.PROCESS: ("loop_stall", "task_dies", "suspend", "step_forward", "drift"),
+    FaultClass.PROCESS: ("loop_stall", "task_dies", "suspend", "step_forward", "drift", "strategy_nonsense"),
+    FaultClass.PEOPLE: ("people_halt_in_maintenance", "flatten", "restart", "stop_twice"),
 }
 
 

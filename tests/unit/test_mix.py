@@ -64,7 +64,7 @@ def test_what_is_off_is_not_there(plans: list[Plan]) -> None:
         ({"socket_mute", "heartbeats_only", "channel_mute", "no_snapshot"}, 1, 30),
         ({"bad_checksum", "lost_book_frame", "double_entry", "crossed_book"}, 1, 30),
         ({"kill", "kill_at_disk", "power_loss"}, 1, 60),
-        ({"loop_stall", "task_dies", "strategy_raises", "strategy_nonsense"}, 1, 30),
+        ({"loop_stall", "task_dies", "strategy_raises", "strategy_nonsense", "strategy_overruns"}, 1, 30),
         ({"step_forward", "step_back", "suspend", "drift"}, 1 / 24, 4),
         ({name for name, kind in KINDS.items() if kind.fault_class is FaultClass.MARKET}, 1 / 24, 6),
         ({name for name, kind in KINDS.items() if kind.fault_class is FaultClass.OTHERS}, 1, 60),

@@ -26,7 +26,7 @@ def afflict(world: World, plan: Plan) -> Tally:
     others = OthersFaults(
         exchange, world.account, world.agenda, settle=settle, cut=lambda: _ignore(world.wire.cut("private"))
     )
-    process = ProcessFaults(world)
+    process = ProcessFaults(world, tally)
     disk = DiskFaults(world, tally, world.settings.journal.disk_reserve_mb * 1_000_000)
     market_acts = market.acts()
     people = People(world, market_acts["maintenance"])
@@ -52,8 +52,7 @@ def _let_views_lag(world: World, plan: Plan, tally: Tally) -> None:
 
 def _strike(acts: Acts, fault: Fault, tally: Tally) -> Callable[[], None]:
     def strike() -> None:
-        act = acts.get(fault.kind)
-        if act is not None and act(fault):
+        if acts[fault.kind](fault):
             tally.struck(fault.kind)
 
     return strike

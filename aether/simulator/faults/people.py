@@ -8,7 +8,7 @@ from random import Random
 
 from aether.admin.commands import CommandUnanswered
 from aether.domain.actors import Actor, Role
-from aether.domain.inputs import CancelEverything, Command, Halt, Resume
+from aether.domain.inputs import CancelEverything, Command, Flatten, Halt, Resume
 from aether.domain.values import NANOS_PER_S
 from aether.runtime.supervisor import Service
 from aether.simulator.faults.tally import Act, Acts
@@ -44,6 +44,7 @@ class People:
             "people_halt_strategy": lambda fault: self._halt_one(fault, "strategy:"),
             "people_halt_in_maintenance": self._halt_in_maintenance,
             "cancel_all": lambda _: self._give(CancelEverything("a person cancels all")),
+            "flatten": lambda _: self._give(Flatten("all", "a person wants everything sold")),
             "restart": lambda _: self._world.stop("a person stops it"),
             "stop_twice": self._stop_twice,
         }

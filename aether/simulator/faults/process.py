@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from random import Random
+from typing import TypeVar, cast
 
-from aether.domain.values import NANOS_PER_MS
-from aether.simulator.faults.tally import Acts
+from aether.core.strategies.trend import FULL_TARGET_BPS, Signal
+from aether.domain.errors import StrategyOverran
+from aether.domain.values import NANOS_PER_MS, Bps
+from aether.simulator.faults.tally import Acts, Tally
 from aether.simulator.plan import Fault
 from aether.simulator.world import World
+
+Answer = TypeVar("Answer")
 
 WATCHDOG_NS = 30_000 * NANOS_PER_MS  # config/systemd/aether.service: killed when it has not been heard of for so long
 
@@ -23,8 +29,9 @@ class MadeFailure(Exception):
 class ProcessFaults:
     """Acts on the world's daemon and on its machine's clocks. Where nothing lives, nothing is struck."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, tally: Tally) -> None:
         self._world = world
+        self._tally = tally
         self._drifts = 0
 
     def acts(self) -> Acts:
@@ -39,6 +46,9 @@ class ProcessFaults:
             "suspend": self._suspend,
             "loop_stall": self._stall,
             "task_dies": self._end_task,
+            "strategy_raises": self._spoil_strategy,
+            "strategy_nonsense": self._spoil_strategy,
+            "strategy_overruns": self._spoil_strategy,
         }
 
     def calm(self) -> None:
@@ -94,6 +104,35 @@ class ProcessFaults:
                 life.loop.call_soon(_fail, waited)
                 return True
         return False
+
+    def _spoil_strategy(self, fault: Fault) -> bool:
+        """The next word of a strategy is none, or a wild one. Counted when it is asked for."""
+        machine = self._world.machine
+        if machine is None:
+            return False
+        engine, random = machine.engine, Random(fault.draw)  # noqa: S311 - made faults, no secret
+
+        guard = engine.guard
+
+        def spoilt(ask: Callable[[], Answer]) -> Answer:  # noqa: ARG001 - the strategy itself is not asked
+            engine.guard = guard
+            self._tally.struck(fault.kind)
+            if fault.kind == "strategy_raises":
+                raise MadeFailure("made to fail")
+            if fault.kind == "strategy_overruns":
+                raise StrategyOverran("made to think for too long")
+            return cast("Answer", random.choice(_NONSENSE)())
+
+        engine.guard = spoilt
+        return False
+
+
+_NONSENSE: tuple[Callable[[], object], ...] = (
+    lambda: Signal(Bps(FULL_TARGET_BPS), Bps(1_000_000_000), "everything, whatever it costs"),
+    lambda: Signal(Bps(0), Bps(0), "\x1b[31mnothing\n"),
+    lambda: Signal(Bps(10 * FULL_TARGET_BPS), Bps(-1), "more than there is"),
+    lambda: "buy low, sell high",
+)
 
 
 def _waited_for(task: asyncio.Task[object]) -> asyncio.Future[object] | None:
