@@ -42,6 +42,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "limit_price_usd",
             "filled_qty",
             "state",
+            "cancel_asked",
             "ended",
             "bound_by",
         ),

@@ -14,6 +14,8 @@ from aether.admin.json_body import read_fields
 from aether.admin.middleware import REQUEST_ID, Handler
 from aether.admin.problems import Problem
 from aether.admin.socket_file import operator_of, peer_uid
+from aether.core.halts import ALL
+from aether.core.orders import OrderState
 from aether.core.view import View
 from aether.domain.actors import Actor
 from aether.domain.inputs import CancelEverything, Command, Flatten, Halt, Resume
@@ -75,19 +77,19 @@ def control_routes(view: ViewSource, desk: CommandDesk, explain: Explainer) -> l
 
     async def halt(request: web.Request) -> web.Response:
         fields = await read_fields(request, ("scope", "reason"))
-        return await _give(desk, request, Halt(fields["scope"], fields["reason"]))
+        return await _give(desk, request, Halt(fields["scope"], fields["reason"]), view)
 
     async def resume(request: web.Request) -> web.Response:
         fields = await read_fields(request, ("scope", "reason"))
-        return await _give(desk, request, Resume(fields["scope"], fields["reason"]))
+        return await _give(desk, request, Resume(fields["scope"], fields["reason"]), view)
 
     async def flatten(request: web.Request) -> web.Response:
         fields = await read_fields(request, ("scope", "reason"))
-        return await _give(desk, request, Flatten(fields["scope"], fields["reason"]))
+        return await _give(desk, request, Flatten(fields["scope"], fields["reason"]), view)
 
     async def cancel(request: web.Request) -> web.Response:
         fields = await read_fields(request, ("reason",))
-        return await _give(desk, request, CancelEverything(fields["reason"]))
+        return await _give(desk, request, CancelEverything(fields["reason"]), view)
 
     return [
         *(web.get(f"/v1/{name}", _page(view, page)) for name, page in views.PAGES.items()),
@@ -134,7 +136,7 @@ def _page(view: ViewSource, page: Callable[[View], dict[str, object]]) -> Handle
     return show
 
 
-async def _give(desk: CommandDesk, request: web.Request, command: Command) -> web.Response:
+async def _give(desk: CommandDesk, request: web.Request, command: Command, view: ViewSource) -> web.Response:
     request_id = request[REQUEST_ID]
     try:
         outcome = await desk.give(_operator(request), command, request_id, COMMAND_WAIT_S)
@@ -151,7 +153,22 @@ async def _give(desk: CommandDesk, request: web.Request, command: Command) -> we
     }
     if isinstance(command, Halt):
         body["latched"] = True
+    if not isinstance(command, Resume):
+        waiting = _not_ended(view(), ALL if isinstance(command, CancelEverything) else command.scope)
+        body["unconfirmed"] = waiting
+        if waiting and not outcome.why:
+            body["why"] = f"{len(waiting)} orders are not yet confirmed to be gone; see aether orders"
     return _json(body, HTTPStatus.OK if outcome.on_disk else HTTPStatus.ACCEPTED)
+
+
+def _not_ended(view: View | None, scope: str) -> list[str]:
+    """Our orders in a scope that the venue has not shown to have ended: their cancels are under way, or wait for it."""
+    return [
+        order.cl_ord_id
+        for order in (view.orders if view is not None else ())
+        if order.state != OrderState.DONE.value
+        and scope in (ALL, f"symbol:{order.symbol}", f"strategy:{order.strategy}")
+    ]
 
 
 def _json(body: dict[str, object], status: HTTPStatus = HTTPStatus.OK) -> web.Response:

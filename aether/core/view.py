@@ -65,6 +65,7 @@ class OrderView:
     filled_qty: Decimal
     average_price_usd: Decimal | None
     state: str
+    cancel_asked: bool
     ended: str
     submitted_ns: int
     bound_by: str
@@ -351,6 +352,7 @@ def _order(order: Order) -> OrderView:
         filled_qty=order.filled.coins,
         average_price_usd=round(average.usd_per_coin, 8) if average else None,
         state=(OrderState.DONE if order.state is OrderState.NEVER_LIVED else order.state).value,
+        cancel_asked=order.cancel_asked_ns is not None,
         ended=order.ended,
         submitted_ns=order.submitted_ns,
         bound_by=asked.decision.binding,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from enum import Enum
@@ -201,3 +201,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 def second_house(tmp_path: Path) -> House:
     """Another daemon on the same directory, not started."""
     return make_house(tmp_path)
+
+
+@pytest.fixture
+def blank_of() -> Callable[..., Any]:
+    """Makes a dataclass of zeros, empty texts and None, but for what is given."""
+    return blank

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from aether.admin import routes, socket_file
+from aether.core.view import OrderView, View
 from aether.domain.actors import Actor, Role
 from aether.domain.errors import InvariantBroken
 from aether.domain.facts import StrategyPaused
@@ -102,6 +103,35 @@ async def test_a_halt_that_is_not_written_in_time_is_in_force_and_says_so(
     assert status == 202
     assert (answer["latched"], answer["on_disk"], answer["seq"]) == (True, False, None)
     assert house.engine.latch.scopes == ["all"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [("all", ["ae1", "ae2"]), ("symbol:BTC/USD", ["ae1"]), ("strategy:trend", ["ae1", "ae2"])],
+)
+async def test_j11_a_halt_names_the_orders_that_are_not_yet_shown_to_be_gone(
+    house: Any, blank_of: Any, scope: str, expected: list[str]
+) -> None:
+    rows = [
+        blank_of(OrderView, cl_ord_id=name, symbol=symbol, strategy="trend", state=state)
+        for name, symbol, state in (
+            ("ae1", "BTC/USD", "open"),
+            ("ae2", "ETH/USD", "unresolved"),
+            ("ae3", "BTC/USD", "done"),
+        )
+    ]
+    house.views.append(blank_of(View, orders=tuple(rows)))
+
+    _, answer = await house.post("/v1/halt", {"scope": scope, "reason": "smoke"})
+
+    assert answer["unconfirmed"] == expected
+    assert answer["why"].startswith(f"{len(expected)} orders are not yet confirmed")
+
+
+async def test_a_halt_with_nothing_open_has_nothing_to_confirm(house: Any) -> None:
+    _, answer = await house.post("/v1/halt", {"scope": "all", "reason": "smoke"})
+
+    assert (answer["unconfirmed"], answer["why"]) == ([], "")
 
 
 async def test_another_command_without_an_answer_is_a_problem(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:

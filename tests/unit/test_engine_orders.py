@@ -27,15 +27,19 @@ from aether.domain.facts import (
     TradingHalted,
 )
 from aether.domain.inputs import (
+    AccountUnavailable,
     CancelAnswered,
     CancelEverything,
     ClockMeasured,
     Halt,
+    PrivateStreamLost,
     Resume,
     SubmitAccepted,
     SubmitRefused,
     SubmitUnknown,
+    SystemStatusSeen,
 )
+from aether.domain.instruments import Side
 from aether.domain.orders import VenueStatus
 from aether.domain.values import Qty, Usd
 
@@ -51,7 +55,7 @@ def kinds(step: Any) -> list[type]:
 # --- answers that come late, early, twice or never -----------------------------------------------------------------
 
 
-def test_a_fill_before_the_answer_is_booked_and_the_late_answer_adds_nothing(desk: Any) -> None:
+def test_a07_a08_a_fill_before_the_answer_is_booked_and_the_late_answer_adds_nothing(desk: Any) -> None:
     desk.trade()
     desk.fill("T1", "1")
     assert (desk.my_order.state, desk.my_order.filled) == (OrderState.OPEN, Qty(D(1)))
@@ -61,7 +65,7 @@ def test_a_fill_before_the_answer_is_booked_and_the_late_answer_adds_nothing(des
     assert len(desk.facts) == facts
 
 
-def test_a_second_answer_adds_nothing(desk: Any) -> None:
+def test_a06_a_second_answer_adds_nothing(desk: Any) -> None:
     desk.trade()
     desk.accept()
     desk.accept()
@@ -69,7 +73,7 @@ def test_a_second_answer_adds_nothing(desk: Any) -> None:
     assert len(desk.said(OrderAccepted)) == 1
 
 
-def test_a_fill_is_counted_once_whoever_tells_it_and_how_often(desk: Any, make: Any) -> None:
+def test_a10_a11_a_fill_is_counted_once_whoever_tells_it_and_how_often(desk: Any, make: Any) -> None:
     order = desk.trade()
     for _ in range(2):
         desk.fill("T1", "1")
@@ -79,7 +83,7 @@ def test_a_fill_is_counted_once_whoever_tells_it_and_how_often(desk: Any, make: 
     assert desk.my_order.filled == Qty(D(1)) < order.qty
 
 
-def test_a_late_fill_after_the_end_is_still_our_money(desk: Any) -> None:
+def test_a16_a_late_fill_after_the_end_is_still_our_money(desk: Any) -> None:
     desk.trade()
     desk.accept()
     desk.report(VenueStatus.CANCELED, "0")
@@ -89,7 +93,7 @@ def test_a_late_fill_after_the_end_is_still_our_money(desk: Any) -> None:
     assert desk.my_order.state is OrderState.DONE
 
 
-def test_a_late_open_status_does_not_wake_an_order_that_ended(desk: Any) -> None:
+def test_a19_a_late_open_status_does_not_wake_an_order_that_ended(desk: Any) -> None:
     desk.trade()
     desk.report(VenueStatus.CANCELED, "0")
 
@@ -97,7 +101,7 @@ def test_a_late_open_status_does_not_wake_an_order_that_ended(desk: Any) -> None
     assert desk.my_order.state is OrderState.DONE
 
 
-def test_an_end_before_its_trades_asks_the_account_and_waits_for_them(desk: Any, make: Any) -> None:
+def test_a09_an_end_before_its_trades_asks_the_account_and_waits_for_them(desk: Any, make: Any) -> None:
     order = desk.trade()
     desk.accept()
     asked = len(desk.asks)
@@ -132,7 +136,7 @@ def test_a_refusal_ends_the_order_frees_its_cash_and_asks_the_account(desk: Any)
     ("code", "is_held"),
     [("venue_funds", True), ("venue_rate_limit", True), ("venue_tick", True), ("venue_post_only", False)],
 )
-def test_a_refusal_that_would_repeat_holds_its_pair_until_a_later_look_agrees(
+def test_a28_a_refusal_that_would_repeat_holds_its_pair_until_a_later_look_agrees(
     desk: Any, make: Any, code: str, *, is_held: bool
 ) -> None:
     order = desk.trade()
@@ -237,7 +241,7 @@ def test_a_refusal_of_an_order_that_filled_is_a_surprise_and_changes_nothing(des
 # --- the unresolved -----------------------------------------------------------------------------------------------
 
 
-def test_a_lost_answer_keeps_the_whole_size_reserved_and_nothing_new_is_sent(desk: Any, make: Any) -> None:
+def test_a01_a_lost_answer_keeps_the_whole_size_reserved_and_nothing_new_is_sent(desk: Any, make: Any) -> None:
     order = desk.trade()
     reserved = desk.ledger.reserved_usd
     desk.take(SubmitUnknown(order.cl_ord_id, "timeout"))
@@ -261,7 +265,9 @@ def test_a_lost_answer_is_asked_after_at_the_next_tick(desk: Any) -> None:
     assert desk.asks[-1].since_ns < desk.my_order.submitted_ns
 
 
-def test_an_unresolved_order_that_never_lived_frees_its_cash_once_and_is_not_sent_again(desk: Any, make: Any) -> None:
+def test_a03_an_unresolved_order_that_never_lived_frees_its_cash_once_and_is_not_sent_again(
+    desk: Any, make: Any
+) -> None:
     order = desk.trade()
     desk.take(SubmitUnknown(order.cl_ord_id, "timeout"))
     desk.look(after_s=66)
@@ -481,7 +487,7 @@ def test_an_order_found_by_its_fill_is_cancelled_where_everything_was_to_go(new_
     assert len(desk.cancels) == 1
 
 
-def test_a_cancel_that_races_a_fill_ends_with_its_fills_booked(new_desk: Any, make: Any) -> None:
+def test_a16_a_cancel_that_races_a_fill_ends_with_its_fills_booked(new_desk: Any, make: Any) -> None:
     desk = resting(new_desk, make)
     desk.command(CancelEverything("out"))
     desk.fill("T1", "1", "99.9")
@@ -492,7 +498,7 @@ def test_a_cancel_that_races_a_fill_ends_with_its_fills_booked(new_desk: Any, ma
     assert desk.take(CancelAnswered(desk.order.cl_ord_id, done=False, text="EOrder:Unknown order")).facts == ()
 
 
-def test_a_cancel_that_was_not_taken_says_nothing_of_the_order_but_asks(new_desk: Any, make: Any) -> None:
+def test_a17_a_cancel_that_was_not_taken_says_nothing_of_the_order_but_asks(new_desk: Any, make: Any) -> None:
     desk = resting(new_desk, make)
     desk.command(CancelEverything("out"))
     step = desk.take(CancelAnswered(desk.order.cl_ord_id, done=False, text="EOrder:Unknown order"))
@@ -503,7 +509,7 @@ def test_a_cancel_that_was_not_taken_says_nothing_of_the_order_but_asks(new_desk
     assert desk.ledger.reserved_usd.amount > 0
 
 
-def test_a_cancel_that_was_taken_is_not_yet_an_end(new_desk: Any, make: Any) -> None:
+def test_a15_a_cancel_that_was_taken_is_not_yet_an_end(new_desk: Any, make: Any) -> None:
     desk = resting(new_desk, make)
     desk.command(CancelEverything("out"))
 
@@ -691,3 +697,90 @@ def test_k06_an_order_of_another_price_is_no_twin(new_desk: Any, make: Any) -> N
     desk.take(make.book("99.8", "99.9"), after_s=6)
 
     assert len(desk.sent(SubmitOrder)) == 2
+
+
+# --- what only the venue's word ends -------------------------------------------------------------------------------
+
+
+def test_a20_no_error_of_the_network_takes_an_order_out_of_sight(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make, resting_s_max=3600)
+    reserved = desk.ledger.reserved_usd
+    desk.take(PrivateStreamLost("cut"))
+    for _ in range(20):
+        desk.take(AccountUnavailable("no answer"))
+        desk.look(after_s=30, views=("balances", "open"))  # not all of them: what is missing there may stand elsewhere
+        desk.tick()
+    assert desk.my_order.state is OrderState.OPEN
+    assert desk.ledger.reserved_usd == reserved
+
+    desk.report(VenueStatus.CANCELED, "0")
+    assert desk.my_order.is_settled
+
+
+@pytest.mark.parametrize("reason", ["Post only order", "Immediate or cancel", "Delisted", "Maintenance", ""])
+def test_a24_an_end_by_the_venue_itself_is_an_end_with_its_reason(new_desk: Any, make: Any, reason: str) -> None:
+    desk = resting(new_desk, make)
+    desk.report(VenueStatus.CANCELED, "0", reason=reason)
+
+    assert [fact.reason for fact in desk.said(OrderEnded)] == [reason]
+    assert desk.my_order.is_settled
+    assert desk.cancels == []
+
+
+def test_a24_what_the_venue_ended_is_replaced_by_nothing_during_a_stop(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make)
+    desk.command(Halt("all", "look"))
+    desk.report(VenueStatus.CANCELED, "0", reason="Delisted")
+    for _ in range(5):
+        desk.take(make.book(), after_s=10)
+        desk.tick()
+
+    assert len(desk.sent(SubmitOrder)) == 1
+
+
+def test_a26_dust_is_kept_and_valued_and_sold_in_no_loop(desk: Any, make: Any) -> None:
+    desk.trade()
+    desk.accept()
+    desk.fill("T1", "0.0009", fees=())
+    desk.report(VenueStatus.CANCELED, "0.0009")
+    desk.take(make.history(make.FALLING, desk.at_ns))  # the strategy wants out
+    for _ in range(30):
+        desk.look(after_s=10)
+        desk.take(ClockMeasured(offset_ns=0, error_ns=0))
+        desk.take(make.book())
+        desk.tick()
+
+    assert len(desk.sent(SubmitOrder)) == 1
+    assert [fact.code for fact in desk.said(IntentRefused) if fact.side is Side.SELL] == ["size_below_minimum"]
+    shown = publish(desk.engine)
+    assert [str(position.qty) for position in shown.positions] == ["0.0009"]
+    assert shown.equity_usd == D("9999.91") + D("0.0009") * D("99.95")
+
+
+def test_a29_more_than_was_asked_is_booked_and_halts_its_pair(desk: Any) -> None:
+    order = desk.trade()
+    desk.accept()
+    desk.fill("T1", str(order.qty.coins + 1))
+
+    assert desk.ledger.portfolio.balance("BTC") == order.qty.coins + 1
+    assert list(desk.ledger.halts) == [("symbol:BTC/USD", "halt_contract_broken")]
+
+
+def test_j11_n24_a_halt_in_maintenance_keeps_its_cancels_until_the_venue_takes_them(new_desk: Any, make: Any) -> None:
+    desk = resting(new_desk, make, resting_s_max=3600)
+    desk.take(SystemStatusSeen("maintenance"))
+    step = desk.command(Halt("all", "out"))
+    assert kinds(step) == [CommandAccepted, TradingHalted, CancelRequested]
+    desk.take(CancelAnswered(desk.order.cl_ord_id, done=False, text="EService:Unavailable"))
+    for _ in range(5):
+        desk.tick(after_s=60)
+    asked = len(desk.cancels)
+    (shown,) = publish(desk.engine).orders
+    assert (shown.state, shown.cancel_asked) == ("open", True)
+
+    desk.take(SystemStatusSeen("cancel_only"))
+    desk.tick(after_s=60)
+    assert len(desk.cancels) == asked + 1
+    assert desk.my_order.state is OrderState.OPEN
+    desk.report(VenueStatus.CANCELED, "0")
+    assert publish(desk.engine).orders[-1].state == "done"

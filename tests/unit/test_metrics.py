@@ -41,7 +41,7 @@ D = Decimal
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 SOLD = OrderView(
     *("old", "O1", "i1", "trend", "BTC/USD", "sell", "limit", "gtc"),
-    *(False, D(1), D(1), D(0), None, "open", "", 1, "cash"),  # type: ignore[arg-type]
+    *(False, D(1), D(1), D(0), None, "open", False, "", 1, "cash"),  # type: ignore[arg-type]
 )
 
 

@@ -42,6 +42,7 @@ order = OrderView(
     filled_qty=D(0),
     average_price_usd=None,
     state="open",
+    cancel_asked=False,
     ended="",
     submitted_ns=AT_NS,
     bound_by="cash",
