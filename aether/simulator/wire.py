@@ -148,6 +148,7 @@ class _Wait:
             return (yield from self._outcome)
         finally:
             self._waits.pop(self, None)
+            self.abandon()  # whoever was cancelled, or waited long enough, wants no answer any more
 
     def end(self, outcome: Reply | Exception | None) -> None:
         """It came; the daemon's loop reads it at one of its next turns."""

@@ -242,6 +242,18 @@ def test_a_dead_process_hears_nothing_more() -> None:
     house.run(main())
 
 
+def test_an_answer_after_the_loop_was_closed_is_nobodys() -> None:
+    house = House()
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await house.get("Time")
+
+    house.run(main())
+    house.agenda.reach(house.agenda.now_ns + 10 * NANOS_PER_S)
+
+
 def test_the_trace_knows_every_byte_and_its_time() -> None:
     def trace(pings: int) -> str:
         house = House()
