@@ -29,7 +29,7 @@ check: $(VENV)/.dev ## format, lint, types, house rules, spelling
 	$(BIN)/codespell README.md docs config aether tests
 
 ci: $(VENV)/.fuzz ## what `make test` leaves out: longer properties, fuzzing, a simulated day, other people's clients
-	TEST_PROFILE=ci $(PYTEST) -n 2 --dist loadfile tests/property tests/wire tests/simulation/test_day_of_trading.py tests/simulation/test_rate_storm.py tests/simulation/test_crash_points.py
+	TEST_PROFILE=ci $(PYTEST) -n 2 --dist loadfile tests/property tests/wire tests/simulation/test_day_of_trading.py tests/simulation/test_rate_storm.py tests/simulation/test_crash_points.py tests/simulation/test_power_cuts.py
 	$(BIN)/python -m tests.fuzz --cases 10000
 	$(BIN)/python -m tests.fuzz.coverage_guided --cases 10000
 	$(BIN)/python -m tests.kills --kills 5
