@@ -7,9 +7,11 @@ from contextlib import suppress
 from random import Random
 
 from aether.admin.commands import CommandUnanswered
+from aether.core.halts import HoldCause
 from aether.domain.actors import Actor, Role
 from aether.domain.inputs import CancelEverything, Command, Flatten, Halt, Resume
 from aether.domain.values import NANOS_PER_S
+from aether.runtime.machine import Machine
 from aether.runtime.supervisor import Service
 from aether.simulator.faults.tally import Act, Acts
 from aether.simulator.life import Life
@@ -21,6 +23,7 @@ _ANSWER_S = 10.0  # as the control socket waits
 _LOOKS_NS = 5 * NANOS_PER_S
 _PATIENCE_S = (5, 90)  # until the operator has seen why
 _TWICE_NS = NANOS_PER_S
+_WRONG_TIME_NS = 60 * NANOS_PER_S
 
 
 class People:
@@ -33,6 +36,7 @@ class People:
         self._requests = 0
         self._queue: asyncio.Queue[Command] | None = None
         self._seen: dict[str, int] = {}  # scopes that are halted, and when the operator will let them go on
+        self._wrong_since_ns: int | None = None  # since when the clock has kept the daemon from trading
         world.services.append(self._service)
         world.agenda.every(_LOOKS_NS, self._look)
 
@@ -80,6 +84,17 @@ class People:
             if now_ns >= at_ns:
                 self._give(Resume(scope, "the operator has looked"))
                 self._seen[scope] = now_ns + 60 * NANOS_PER_S
+        self._look_at_the_clock(machine, now_ns)
+
+    def _look_at_the_clock(self, machine: Machine, now_ns: int) -> None:
+        """Start the daemon anew where it holds on to a wrong time: it reads the machine's clock at its start alone."""
+        if not any(hold.cause == HoldCause.CLOCK for hold in machine.engine.ledger.holds.values()):
+            self._wrong_since_ns = None
+        elif self._wrong_since_ns is None:
+            self._wrong_since_ns = now_ns
+        elif now_ns - self._wrong_since_ns >= _WRONG_TIME_NS:
+            self._wrong_since_ns = None
+            self._world.stop("the clock was wrong")
 
     # --- inside -----------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ Answer = TypeVar("Answer")
 
 WATCHDOG_NS = 30_000 * NANOS_PER_MS  # config/systemd/aether.service: killed when it has not been heard of for so long
 
+_CORRECTED_NS = 120_000 * NANOS_PER_MS
+
 # The tasks whose failure nobody inside expects. Those of sockets are asked for anew when a link fails.
 _TASKS = ("engine", "feed", "executions", "hands", "ticker", "fees")
 
@@ -52,11 +54,19 @@ class ProcessFaults:
         }
 
     def calm(self) -> None:
-        """The clock runs right again; what people have set it to stays, as only people could set it back."""
+        """The clock runs right again, and the machine's time service sets it right."""
         self._world.clocks.drift(0)
+        self._world.clocks.set_by_ns = 0
 
     def _step(self, by_ms: int) -> bool:
-        self._world.clocks.set_by_ns += by_ms * NANOS_PER_MS
+        """The machine's time service sets the clock right after a while."""
+        clocks = self._world.clocks
+        clocks.set_by_ns += by_ms * NANOS_PER_MS
+
+        def correct() -> None:
+            clocks.set_by_ns = 0
+
+        self._world.agenda.after(_CORRECTED_NS, correct)
         return True
 
     def _drift(self, fault: Fault) -> bool:
