@@ -67,7 +67,7 @@ _CATALOGUE = (
         ("unknown_enums", "B16", "a new, unknown word in every enumeration of a frame"),
         ("unknown_fields", "B16", "new, unknown fields in every object of a frame"),
         ("plain_text", "D01", "a frame that is no JSON at all"),
-        ("bad_checksum", "B03", "a book update bears a wrong checksum"),
+        ("bad_checksum", "B03 B04", "a book update bears a wrong checksum"),
         ("lost_book_frame", "B03", "a book update is lost"),
         ("double_entry", "B05", "a book update names one price twice"),
         ("crossed_book", "B10", "a whole book is told with its best bid above its best ask"),
@@ -91,7 +91,7 @@ _CATALOGUE = (
         ("unknown_error", "C16", "carried out, and answered with a text that nobody has seen before"),
         ("empty_body", "C17", "carried out, and answered 200 with nothing in it"),
         ("text_in_text", "C17", "carried out, and answered with JSON inside a JSON string"),
-        ("connect_refused", "C18", "no link can be made, so that no byte leaves"),
+        ("connect_refused", "C18 B13", "no link can be made, so that no byte leaves"),
         ("insufficient_funds", "A28 C14", "EOrder:Insufficient funds although there are some"),
     ),
     *_kinds(
@@ -146,7 +146,7 @@ _CATALOGUE = (
     *_kinds(
         FaultClass.PROCESS,
         ("loop_stall", "H06", "the event loop stands still for `for_ms`"),
-        ("task_dies", "H07", "an exception ends the task `task`"),
+        ("task_dies", "H07 G07", "an exception ends the task `task`"),
         ("strategy_raises", "H10", "the strategy raises"),
         ("strategy_nonsense", "H10", "the strategy asks for nonsense"),
         ("strategy_overruns", "H10", "the strategy thinks for too long, and is interrupted"),

@@ -12,6 +12,7 @@ from typing import Any
 from aether.domain.values import NANOS_PER_S
 from aether.settings import Settings, default_config_path, load_settings
 from aether.simulator.faults.carrier import afflict
+from aether.simulator.faults.sightings import sighted
 from aether.simulator.invariants.checker import Checker
 from aether.simulator.mix import draw_plan
 from aether.simulator.outcome import Outcome
@@ -80,7 +81,7 @@ def run_seed(
         fills=world.fills,
         boots=world.evidence.boot,
         faults=tally.classes(),
-        rows=tally.rows,
+        rows=tally.rows + sighted(world.evidence.committed, world.judge.seen),
         seen=world.judge.seen,
         violations=tuple(world.judge.violations),
     )

@@ -94,6 +94,8 @@ class WireFaults(Trouble):
         self._crossings = 0
         self.count()
         self._box.clear()
+        if self._tally.kinds["stale_token"]:
+            self._cut("private")  # or it would only be found out with the next order, which may be long after
 
     def count(self) -> None:
         """Count what struck at Kraken's end since the last time."""
