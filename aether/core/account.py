@@ -250,7 +250,8 @@ def _throttle(bench: Workbench, order: Order) -> None:
 def account_seen(bench: Workbench, account: AccountSeen) -> None:
     """The venue's account: bring the ledger to it, then compare the sums."""
     bench.asked_ns = None
-    offset_ns, error_ns = bench.market.clock_offset_ns, bench.market.clock_error_ns
+    offset_ns = bench.market.clock_offset_ns
+    error_ns = bench.market.clock_error_ns if bench.market.clock_at_ns is not None else None
     if bench.ledger.account_as_of_ns is None and "balances" in account.views:
         bench.emit(reconcile.opening(account, offset_ns))
     stranger, before = fence.stranger_in(bench.ledger, account, offset_ns), _sums(bench)

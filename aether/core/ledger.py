@@ -57,6 +57,7 @@ from aether.domain.instruments import Instrument, Side
 from aether.domain.values import MONEY, NANOS_PER_S, NO_USD, ZERO, Symbol, Usd
 
 SETTLED_ORDERS_KEPT = 2_000
+DEADLINE_NS_MAX = 60 * NANOS_PER_S  # Kraken docs, add_order: no deadline lies further ahead
 _DAY_NS = 86_400 * NANOS_PER_S
 # Executions are kept by id for longer than any look at the account reaches back. What is older than that, and was there
 # when journal and venue agreed, is booked: a view that tells it once more tells nothing new.
@@ -74,6 +75,8 @@ class Ledger:
         self.has_ended = False
         self.account_as_of_ns: int | None = None
         self.reconciled_ns: int | None = None
+        self.heard_ns = 0  # newest of the venue's time that any fact on the account tells
+        self.certain_ns: int | None = None  # venue time up to which nothing is missing: heard before an agreement
         self.orders: dict[str, Order] = {}
         self.unsettled: dict[str, Order] = {}  # the few that still matter to risk
         self.own_ids = OwnIds()
@@ -223,7 +226,7 @@ class Ledger:
     def _fold_state(self, fact: object, at_ns: int) -> None:
         match fact:
             case AccountOpened():
-                self.account_as_of_ns = fact.as_of_ns
+                self.account_as_of_ns = self.heard_ns = self.certain_ns = fact.as_of_ns
                 self.portfolio.open_with(fact.balances)
             case ExternalOrderSeen():
                 self.external_orders[fact.order_id] = fact
@@ -235,6 +238,7 @@ class Ledger:
                 self.differences = ()
                 self.untied.clear()
                 self.reconciled_ns = at_ns
+                self.certain_ns = min(self.heard_ns, at_ns) or None
                 self._forget_executions(at_ns - EXECUTIONS_KEPT_NS)
             case RunStarted():
                 self.started, self.is_stopping, self.has_ended = fact, False, False
@@ -290,6 +294,7 @@ class Ledger:
             raise InvariantBroken(f"ledger row {fact.entry_id} counted twice")
         self.entry_ids.add(fact.entry_id)
         self.entries.append(fact)
+        self.heard_ns = max(self.heard_ns, fact.venue_ns)
         self.portfolio.book_entry(fact)
         if fact.nature is Nature.MOVED:
             self._flow(fact.asset, fact.moved)
@@ -304,6 +309,7 @@ class Ledger:
     def _submit(self, fact: OrderSubmitted, at_ns: int) -> None:
         self.own_ids.add(fact.cl_ord_id, at_ns)
         self._put(Order(fact, at_ns))
+        self.heard_ns = max(self.heard_ns, fact.deadline_ns - DEADLINE_NS_MAX)  # orders are sent by a compared clock
         self.refusals.pop((fact.strategy, fact.symbol, fact.side), None)
         self.last_sent_ns[fact.strategy, fact.symbol] = at_ns
         insort(self.sent_ns, at_ns)
@@ -315,6 +321,7 @@ class Ledger:
         self.exec_ids[fact.exec_id] = fact.venue_ns
         self.fills.append(fact)
         self.untied[fact.exec_id] = fact
+        self.heard_ns = max(self.heard_ns, fact.venue_ns)
         self.portfolio.book(fact)
         if fact.cl_ord_id is not None:
             self._put(self.orders[fact.cl_ord_id].after(fact, at_ns))

@@ -140,18 +140,20 @@ def _ended_fact(order: Order, report: OrderReport, source: str) -> Fact | None:
 
 
 def account_facts(
-    ledger: Ledger, account: AccountSeen, policy: OrderPolicy, clock_offset_ns: int, clock_error_ns: int
+    ledger: Ledger, account: AccountSeen, policy: OrderPolicy, clock_offset_ns: int, clock_error_ns: int | None
 ) -> Iterator[Fact]:
     """Facts that bring the ledger to the account, fills before states, and before them what the orders were amended to.
 
-    Each must be folded before the next is asked for.
+    Each must be folded before the next is asked for. `clock_error_ns` is None while our clock was not compared with the
+    venue's: no order is absent by such a clock.
     """
     yield from _amends(ledger, account, policy.view_lag_s)
     for execution in account.fills:
         if (fill := fill_fact(ledger, execution, "trades")) is not None:
             yield fill
     yield from _order_facts(ledger, account)
-    yield from _absences(ledger, account, policy, clock_offset_ns, clock_error_ns)
+    if clock_error_ns is not None:
+        yield from _absences(ledger, account, policy, clock_offset_ns, clock_error_ns)
     yield from _external_facts(ledger, account)
 
 
@@ -174,9 +176,17 @@ def _absences(
         shown = {report.cl_ord_id for report in (*account.open_orders, *account.closed_orders)}
         shown.update(fill.cl_ord_id for fill in account.fills)
         shown.update(account.live_cl_ord_ids)
-        reaches_back = account.since_ns <= order.submitted_ns + clock_offset_ns
+        reaches_back = account.since_ns <= sent_ns(order, policy)
         if account.asked_ns + clock_offset_ns > known_ns and reaches_back and order.cl_ord_id not in shown:
             yield OrderAbsent(order.cl_ord_id, ABSENCE_VIEWS, UtcNanos(account.asked_ns))
+
+
+def sent_ns(order: Order, policy: OrderPolicy) -> int:
+    """Venue time at which an order was sent, by its deadline: our clock may have been set since.
+
+    Under other settings than it was sent with it is off by less than the minute that Kraken allows for a deadline.
+    """
+    return order.submitted.deadline_ns - policy.deadline_ms * NANOS_PER_MS
 
 
 def decidable_ns(order: Order, policy: OrderPolicy, clock_error_ns: int) -> int:

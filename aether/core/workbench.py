@@ -11,7 +11,7 @@ from aether.core.ledger import Ledger
 from aether.core.market import Market
 from aether.core.orders import Order, OrderState
 from aether.core.policy import Policy
-from aether.core.reconcile import Mismatch
+from aether.core.reconcile import Mismatch, sent_ns
 from aether.core.strategies.trend import Signal
 from aether.domain.actors import SYSTEM
 from aether.domain.effects import AskAccount, CancelOrder, Effect
@@ -161,9 +161,13 @@ class Workbench:
         return bool(self.suspects) or self.entries_seen_ns is None or self.now_ns - self.entries_seen_ns >= every_ns
 
     def _since_ns(self) -> int:
-        certain = self.reconciled_ns or self.ledger.reconciled_ns or self.ledger.account_as_of_ns or self.now_ns
-        oldest = min((order.submitted_ns for order in self.ledger.unsettled.values()), default=certain)
-        return min(certain, oldest) + self.market.clock_offset_ns - OVERLAP_NS
+        """In the venue's time, and of an earlier run by what the venue told then: our clock may be another one now."""
+        if self.reconciled_ns is not None:
+            certain = self.reconciled_ns + self.market.clock_offset_ns
+        else:
+            certain = self.ledger.certain_ns or self.now_ns + self.market.clock_offset_ns
+        sent = (sent_ns(order, self.policy.orders) for order in self.ledger.unsettled.values())
+        return min((certain, *sent)) - OVERLAP_NS
 
     def cancel_in_scope(self, scope: str, why: str) -> None:
         """Ask for the cancel of each of our open orders in this scope. Orders of others are never touched."""

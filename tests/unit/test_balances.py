@@ -14,7 +14,7 @@ from aether.core.valuation import cash_free, holding_free, value
 from aether.core.view import publish
 from aether.domain.entries import AccountEntry
 from aether.domain.facts import DifferenceFound, EquityMarked, LedgerEntryBooked, Reconciled, RunStarted
-from aether.domain.inputs import PrivateStreamLive, Resume
+from aether.domain.inputs import ClockMeasured, PrivateStreamLive, Resume
 from aether.domain.orders import AssetBalance, VenueStatus
 from aether.domain.values import NANOS_PER_S
 
@@ -296,3 +296,31 @@ def test_an_agreement_is_written_each_hour_so_that_the_next_run_reads_no_further
 
     assert len(desk.said(Reconciled)) == written + 1
     assert len(desk.said(RunStarted)) == 1
+
+
+@pytest.mark.parametrize("ahead_s", [-3_600, 3_600])
+def test_f02_a_clock_that_is_wrong_after_a_restart_reads_no_less_of_the_history(
+    desk: Any, make: Any, new_desk: Any, ahead_s: int
+) -> None:
+    """An order that was filled while we were down stays unresolved until a look reaches back to it, by Kraken's."""
+    desk.trade()
+    ledger = Ledger()
+    for numbered in desk.facts:
+        ledger.fold(numbered)
+    sent_ns, name = desk.at_ns, desk.order.cl_ord_id
+    later = new_desk(desk.engine.policy, ledger, desk.at_ns + (600 + ahead_s) * NANOS_PER_S)
+    later.begin(run=2)
+    later.take(PrivateStreamLive(1))
+    unmeasured = later.asks[-1].since_ns
+    later.take(ClockMeasured(offset_ns=-ahead_s * NANOS_PER_S, error_ns=0))
+    later.engine.asked_ns = None
+    later.engine.ask_account("again")
+
+    asks = [unmeasured, later.engine.step().effects[-1].since_ns]
+    assert all(since_ns <= sent_ns - 60 * NANOS_PER_S for since_ns in asks)
+    assert all(since_ns >= sent_ns - 600 * NANOS_PER_S for since_ns in asks)
+    too_short = {"since_ns": sent_ns + 100 * NANOS_PER_S}
+    later.look(after_s=1, **too_short)
+    assert name in later.ledger.unsettled
+    later.look(after_s=1, since_ns=asks[-1])
+    assert name not in later.ledger.unsettled
