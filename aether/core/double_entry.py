@@ -37,7 +37,7 @@ def entry_facts(ledger: Ledger, account: AccountSeen) -> Iterator[LedgerEntryBoo
     opened_ns = ledger.account_as_of_ns
     for entry in account.entries:
         is_news = entry.kind != TRADE and entry.entry_id not in ledger.entry_ids
-        if is_news and opened_ns is not None and entry.venue_ns > opened_ns:
+        if is_news and opened_ns is not None and entry.venue_ns > max(opened_ns, ledger.booked_until_ns):
             yield _booked(entry, entry.net)
 
 

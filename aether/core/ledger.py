@@ -91,7 +91,7 @@ class Ledger:
         self.untied: dict[
             str, OrderFilled
         ] = {}  # since the account agreed last: the venue's ledger may say more of them
-        self.entry_ids: set[str] = set()
+        self.entry_ids: dict[str, int] = {}  # as of executions
         self.entries: deque[LedgerEntryBooked] = deque(maxlen=500)
         self.flows: dict[str, Decimal] = {}  # coins and dollars moved since the last mark, which does not know of them
         self.portfolio = Portfolio()
@@ -292,7 +292,7 @@ class Ledger:
     def _book_entry(self, fact: LedgerEntryBooked) -> None:
         if fact.entry_id in self.entry_ids:
             raise InvariantBroken(f"ledger row {fact.entry_id} counted twice")
-        self.entry_ids.add(fact.entry_id)
+        self.entry_ids[fact.entry_id] = fact.venue_ns
         self.entries.append(fact)
         self.heard_ns = max(self.heard_ns, fact.venue_ns)
         self.portfolio.book_entry(fact)
@@ -331,6 +331,7 @@ class Ledger:
         if until_ns - self.booked_until_ns >= _EXECUTIONS_SWEPT_NS:
             self.booked_until_ns = until_ns
             self.exec_ids = {exec_id: at_ns for exec_id, at_ns in self.exec_ids.items() if at_ns > until_ns}
+            self.entry_ids = {entry_id: at_ns for entry_id, at_ns in self.entry_ids.items() if at_ns > until_ns}
 
     def _put(self, order: Order) -> None:
         name = order.cl_ord_id

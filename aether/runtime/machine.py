@@ -117,6 +117,7 @@ class Machine:
             "orders_unsettled": len(ledger.unsettled),
             "own_ids": len(ledger.own_ids.kept),
             "executions": len(ledger.exec_ids),
+            "entries": len(ledger.entry_ids),
             "fills": len(ledger.fills),
             "refusals": len(ledger.recent_refusals),
             "external_orders": len(ledger.external_orders),

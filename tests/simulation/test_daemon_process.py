@@ -379,6 +379,57 @@ def test_a_second_daemon_is_refused_journal_key_and_port_and_the_first_goes_on(
     assert time.monotonic() - began_s < 5, "a stop waits for orders, not for looks at the account"
 
 
+def _stopped_for_the_other(program: Any) -> int:
+    """Number of the fact with which a daemon stopped for another one on its account; 0 while it has not."""
+    halts = [fact.seq for fact in program.facts("TradingHalted") if fact.body["code"] == "halt_foreign_order"]
+    return halts[0] if halts else 0
+
+
+def test_h03_s32_of_two_daemons_with_keys_and_journals_of_their_own_one_at_most_trades_on(
+    make_program: Make, busy: Mapping[str, str], wait_until: Wait
+) -> None:
+    first, second = make_program(**busy, SANDBOX__KEYS="2"), make_program(**busy)
+    first.sandbox()
+    hello = second.directory / "hello.json"
+    hello.touch(mode=0o600)
+    told = json.loads((first.directory / "hello.json").read_bytes())
+    hello.write_bytes(orjson.dumps(told | {name: told[f"{name}_2"] for name in ("api_key", "api_secret")}))
+    second.settings["SANDBOX__CONNECT"] = str(hello)
+    first.run()
+    first.wait_for("OrderFilled")
+    second.run()
+    both = (first, second)
+    wait_until(lambda: any(map(_stopped_for_the_other, both)), 60, "one of them stops for the other")
+    for program in both:
+        if seq := _stopped_for_the_other(program):
+            assert program.started[-1].stop() == 0
+            assert not program.facts("OrderSubmitted", after=seq)
+
+
+def test_h05_after_too_many_crashes_it_follows_and_trades_only_when_people_resume(
+    make_program: Make, busy: Mapping[str, str], wait_until: Wait
+) -> None:
+    program = make_program(**busy, WORLD__CRASHES_MAX="1")
+    program.sandbox()
+    program.run()
+    program.wait_for("OrderSubmitted")
+    program.started[-1].kill()
+
+    program.run()
+    program.wait_for("Reconciled", run=2)
+    wait_until(lambda: not _under_way(program), 30, "what the crash left is known and cancelled")
+    assert [fact.body["code"] for fact in program.facts("TradingHalted", run=2)] == ["halt_crash_loop"]
+    assert not program.facts("OrderSubmitted", run=2)
+    program.do("resume", "--json", "--reason", "the log was read")
+    program.wait_for("OrderSubmitted", run=2)
+    assert program.started[-1].stop() == 0
+
+    program.run()
+    program.wait_for("OrderSubmitted", run=3)
+    assert not program.facts("TradingHalted", run=3), "an orderly end wipes the count"
+    assert program.started[-1].stop() == 0
+
+
 def _untouched_at(program: Any, seq: int) -> set[str]:
     """Client order ids that were open at this fact, and that nobody had asked to cancel yet."""
     before = [fact for fact in program.facts() if fact.seq < seq]

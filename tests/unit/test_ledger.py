@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from aether.core import double_entry, reconcile
 from aether.core import ledger as ledger_module
-from aether.core import reconcile
 from aether.core.ledger import EXECUTIONS_KEPT_NS, Ledger
 from aether.core.order_ids import Mark, read_mark
 from aether.domain.actors import SYSTEM
-from aether.domain.entries import Nature
+from aether.domain.entries import AccountEntry, Nature
 from aether.domain.errors import ImpossibleTransition, InvariantBroken
 from aether.domain.facts import (
     AnswerLost,
@@ -261,6 +261,19 @@ def test_a10_an_execution_that_was_let_go_is_not_booked_again(make: Any, book: A
     book.ledger.account_as_of_ns = make.T0
     later = make.execution("T3", None, "1", venue_ns=late_ns)
     assert reconcile.fill_fact(book.ledger, later, "snapshot") is not None
+
+
+def test_s35_rows_of_the_venues_ledger_are_let_go_and_not_booked_again(make: Any, book: Any) -> None:
+    late_ns = make.T0 + EXECUTIONS_KEPT_NS + 7_200 * NANOS_PER_S
+    row = AccountEntry("L1", "D1", "deposit", "", "USD", D(100), D(0), D(100), make.T0 + 1)
+    account = make.account(late_ns, {}, entries=(row,))
+    book.ledger.account_as_of_ns = make.T0
+    (booked,) = double_entry.entry_facts(book.ledger, account)
+    book.fold(run_started(), booked)
+    assert list(book.ledger.entry_ids) == ["L1"]
+    book.fold(Reconciled((), 0), at_ns=late_ns)
+    assert book.ledger.entry_ids == {}
+    assert list(double_entry.entry_facts(book.ledger, account)) == []
 
 
 def test_executions_are_kept_until_journal_and_venue_agree(make: Any, book: Any) -> None:
