@@ -34,8 +34,9 @@ def begin(bench: Workbench) -> None:
 def tend(bench: Workbench) -> None:
     """Renew it, switch it off, or notice that it must have fired."""
     trigger_ns = bench.dead_man_trigger_ns
-    if bench.ledger.dead_man is not None and trigger_ns is not None and bench.venue_now_ns > trigger_ns + _doubt(bench):
-        _fire(bench, "it was not renewed in time")
+    is_over = trigger_ns is not None and bench.venue_now_ns > trigger_ns + _doubt(bench)
+    if bench.ledger.dead_man is not None and is_over and bench.market.system_status != "maintenance":
+        _fire(bench, "it was not renewed in time")  # in maintenance it has not yet: it does when the venue is back
     if bench.now_ns < bench.dead_man_next_ns:
         return
     if _must_be_off(bench):

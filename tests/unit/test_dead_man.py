@@ -265,3 +265,22 @@ def test_an_answer_that_was_lost_is_no_firing_until_the_later_of_both_times_is_o
 
 def test_when_it_fires_is_shown(guarded: Any) -> None:
     assert publish(guarded.engine).dead_man_trigger_ns == guarded.at_ns + 60 * S
+
+
+def test_a31_in_maintenance_it_fires_only_when_the_venue_is_back(guarded: Any, make: Any) -> None:
+    guarded.take(SystemStatusSeen("maintenance"))
+    for _ in range(4):
+        guarded.look(after_s=30)  # what agrees meanwhile is from before it fires
+        guarded.tick()
+    assert guarded.said(DeadManFired) == []
+
+    guarded.take(SystemStatusSeen("online"))
+    guarded.take(make.book())
+    guarded.take(ClockMeasured(offset_ns=0, error_ns=0))
+    guarded.tick()
+    assert len(guarded.said(DeadManFired)) == 1
+    assert asked(guarded) == [60]
+    guarded.report(VenueStatus.CANCELED, "0", reason=FIRED)
+    healthy_tick(guarded, make, 1)
+    assert len(guarded.said(DeadManFired)) == 1
+    assert asked(guarded) == [60, 60]
