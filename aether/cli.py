@@ -28,6 +28,7 @@ from aether.doctor import examine_all
 from aether.domain.codes import CODES
 from aether.domain.errors import AetherError, BadConfiguration, JournalBroken
 from aether.journal.audit import verify as verify_journal
+from aether.journal.backup import back_up
 from aether.kraken.capture import verify_capture
 from aether.kraken.capture_record import CHANNELS, DEPTHS, read_frames
 from aether.recording import RecordingPlan, RecordingReport, record_capture
@@ -318,6 +319,19 @@ def verify(
     report = _await(verify_journal(path))
     _print({"journal": str(path), **printing.plain(report)}, as_json=as_json, show=printing.record)
     raise SystemExit(Exit.DONE if report.ok else Exit.CHECK_FAILED)
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(help="a file that is not there yet")],
+    journal: Annotated[Path | None, typer.Option(help="the newest journal of the state directory unless named")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy the journal to a new file, while a daemon writes it. The copy is verified, and whole in its one file."""
+    path = journal or _newest_journal(_settings(config))
+    report = _await(back_up(path, target))
+    _print({"journal": str(path), "copy": str(target), **printing.plain(report)}, as_json=as_json, show=printing.record)
 
 
 def _newest_journal(settings: Settings) -> Path:

@@ -221,6 +221,21 @@ def test_the_newest_journal_of_the_state_directory_is_verified_unless_one_is_nam
     assert outcome.json["journal"] == str(recorded.journal)
 
 
+def test_a_journal_is_copied_to_a_new_file_and_never_over_another_one_g13(
+    aether: Aether, recorded: Run, tmp_path: Path
+) -> None:
+    outcome = aether("backup", tmp_path / "copy.db", "--config", SHIPPED, "--json")
+    assert outcome.code == Exit.DONE
+    verified = aether("verify", "--journal", tmp_path / "copy.db", "--json")
+    assert outcome.json["tail_hash"] == verified.json["tail_hash"]
+    assert outcome.json["journal"] == str(recorded.journal)
+
+    again = aether("backup", tmp_path / "copy.db", "--config", SHIPPED)
+    assert again.code == Exit.BAD_CONFIGURATION
+    assert "is there already" in again.err
+    assert aether("backup", tmp_path / "x.db", "--journal", tmp_path / "none.db").code == Exit.BAD_CONFIGURATION
+
+
 def test_an_edited_journal_is_exit_6_at_the_row(aether: Aether, recorded: Run) -> None:
     edit(recorded.journal, 3)
     outcome = aether("verify", "--journal", recorded.journal, "--json")
