@@ -17,6 +17,8 @@ from aether.app import join, label_of
 from aether.domain.errors import BadConfiguration
 from aether.domain.facts import Numbered, Reconciled
 from aether.domain.inputs import Stamped
+from aether.domain.values import UtcNanos
+from aether.journal.audit import verify_open
 from aether.journal.sqlite import SqliteJournal, open_database
 from aether.kraken.connection import ConnectBudget, Connector
 from aether.observe.metrics import Metrics
@@ -64,7 +66,7 @@ class Life:
         ) as database:
             journal = _WatchedJournal(database, self)
             recovered = await recover(journal, label_of(world.settings, world.account, database), clock)
-            await journal.catch_up(world.evidence.committed)
+            await journal.compare(world)
             metrics = Metrics(clock)
             budget = ConnectBudget(clock)
             jitter = Random(f"{world.seed}:{self.number}:jitter")  # noqa: S311 - a made world
@@ -111,12 +113,31 @@ class _WatchedJournal:
         await self._journal.append(facts)
         self._life.committed(facts)
 
-    async def catch_up(self, known: Sequence[Numbered]) -> None:
-        """Tell of facts that reached the disk although the last life died before it learned of it."""
+    async def compare(self, world: World) -> None:
+        """What a life was told is written must be there; what is there beyond that, it died before it learned of."""
+        known = world.evidence.committed
+        if known and await self._found(known[-1].seq) != known[-1]:
+            world.lost(f"fact {known[-1].seq} was acknowledged, and is not what the journal has there")
+            while known and await self._found(known[-1].seq) != known[-1]:
+                known.pop()
         last = known[-1].seq if known else 0
         late = [numbered async for numbered in self._journal.read(last + 1)] if self._journal.tail()[0] > last else []
         if late:
             self._life.committed(late)
+
+    async def _found(self, seq: int) -> Numbered | None:
+        if seq <= self._journal.tail()[0]:
+            async for numbered in self._journal.read(seq):
+                return numbered
+        return None
+
+
+async def verify_on(world: World) -> str:
+    """Why the journal on a world's disk does not verify from its first row on; empty where it does."""
+    uri, pragmas = world.disk.uri(JOURNAL), ("locking_mode=EXCLUSIVE",)
+    async with open_database(uri, account=world.account, tag=TAG, created_ns=UtcNanos(0), pragmas=pragmas) as journal:
+        report = await verify_open(journal)
+    return "" if report.ok else report.why
 
 
 class _Tape:

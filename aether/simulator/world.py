@@ -30,8 +30,8 @@ from aether.sim.virtual_time import inline_sqlite
 from aether.simulator.agenda import Agenda, ExchangeClock, MachineClocks
 from aether.simulator.evidence import Evidence, Sent
 from aether.simulator.invariants.checker import Checker
-from aether.simulator.life import Life
-from aether.simulator.loop import Killed
+from aether.simulator.life import Life, verify_on
+from aether.simulator.loop import Killed, WorldLoop
 from aether.simulator.wire import ADDRESSES, Wire
 from aether.worlds import sandbox_config
 
@@ -159,6 +159,7 @@ class World:
                     self._live_once()
                     if not self.is_over:
                         self._wait_for_start()
+                self._verify()
         finally:
             gc.enable()
             gc.unfreeze()
@@ -209,6 +210,15 @@ class World:
         if lost_power:
             self.agenda.reach(self.agenda.now_ns + REBOOT_NS)
 
+    def _verify(self) -> None:
+        """Read the whole journal once more, as a person would who audits it."""
+        loop = WorldLoop(self.agenda, self.random("verify"))
+        with inline_sqlite(self._latency):
+            why = loop.run_until_complete(verify_on(self))
+        loop.close()
+        if why:
+            self.judge.broken_chain(self._look(), why)
+
     def _wait_for_start(self) -> None:
         at_ns = self.agenda.now_ns + RESTART_NS
         if len(self._starts_ns) >= STARTS_MAX:
@@ -228,6 +238,7 @@ class World:
 
     def _end(self) -> None:
         self.is_over = True
+        self.judge.hourly(self._look())
         if not self.stop("the run is over"):
             self.kill()
         self.agenda.after(LAST_STOP_NS, self._end_late)
@@ -259,6 +270,10 @@ class World:
             self.fills += isinstance(numbered.fact, OrderFilled)
             self.wire.note(encode_fact(numbered.fact).body)
         self.judge.after_step(self._look())
+
+    def lost(self, why: str) -> None:
+        """Something that was acknowledged is not on the disk any more."""
+        self.judge.not_kept(self._look(), why)
 
     def recovered(self) -> None:
         """A life has compared its account with the exchange's for the first time."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import aiosqlite
 import pytest
 
 from aether.domain.facts import OrderFilled, RunEnded, RunStarted
 from aether.domain.values import NANOS_PER_S
-from aether.journal.codec import encode_fact
+from aether.journal import sqlite
 from aether.sim.disk import Disk
 from aether.sim.disk_vfs import DiskUnavailable
 from aether.simulator.run import run_seed, settings_of
@@ -84,10 +86,23 @@ def test_another_seed_does_something_else() -> None:
     assert run_seed(3, seconds=30).trace != run_seed(4, seconds=30).trace
 
 
-def test_all_that_was_acknowledged_is_on_the_disk_of_the_next_life() -> None:
-    """S17 begins here: what a life was told is written is what the next one folds."""
-    world = world_of(5, 700)
-    world.agenda.at(world.agenda.now_ns + 600 * NANOS_PER_S, lambda: world.die_at_disk("power", 5))
+def test_a_journal_that_syncs_too_little_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """N10, S30: with `synchronous=NORMAL` a power cut takes facts along that were acknowledged."""
+    monkeypatch.setattr(sqlite, "_switch_to_wal", _without_syncs(sqlite._switch_to_wal))
+    assert any(_loses_what_was_acknowledged(seed) for seed in range(5, 15))
+
+
+def _loses_what_was_acknowledged(seed: int) -> bool:
+    world = world_of(seed, 240)
+    for second in (90, 160):
+        world.agenda.at(world.agenda.now_ns + second * NANOS_PER_S, lambda: world.die_at_disk("power", 2))
     world.run()
-    rows = [encode_fact(numbered.fact).body for numbered in world.evidence.committed]
-    assert len(rows) == world.evidence.committed[-1].seq
+    return "S30" in {violation.rule for violation in world.judge.violations}
+
+
+def _without_syncs(switch: Callable[[aiosqlite.Connection], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    async def switched(connection: aiosqlite.Connection) -> None:
+        await switch(connection)
+        await connection.execute_fetchall("PRAGMA synchronous=NORMAL")
+
+    return switched

@@ -117,6 +117,10 @@ class Checker:
         """S26: The chain verifies from genesis, and its head is the anchored one. Told by whoever reads the file."""
         self._tell("S26", why, evidence)
 
+    def not_kept(self, evidence: Evidence, why: str) -> None:
+        """S30: Recovery ends in the state of a run without the crash. Told where a new life lacks facts."""
+        self._tell("S30", why, evidence)
+
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _read_facts(self, evidence: Evidence, durable_seq: int | None) -> None:
