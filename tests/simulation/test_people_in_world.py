@@ -8,23 +8,28 @@ from typing import TypeVar
 
 import pytest
 
+from aether.admin.commands import CommandOutcome
 from aether.domain.actors import Actor, Role
 from aether.domain.facts import (
+    CancelRequested,
     DeadManArmed,
     DeadManFired,
     Fact,
     FlattenBegan,
     FlattenEnded,
     OrderAmended,
+    OrderEnded,
     OrderFilled,
     OrderSubmitted,
+    TradingHalted,
 )
-from aether.domain.inputs import CommandGiven, Flatten
+from aether.domain.inputs import CommandGiven, Flatten, Halt
 from aether.domain.values import NANOS_PER_S
 from aether.settings import Settings
 from aether.sim.disk import Disk
 from aether.sim.disk_vfs import DiskUnavailable
 from aether.sim.exchange import Amend
+from aether.simulator.life import Life
 from aether.simulator.run import settings_of
 from aether.simulator.world import World
 
@@ -136,4 +141,50 @@ def test_the_dead_mans_switch_is_kept_and_its_firing_after_a_maintenance_is_book
     assert len(facts_of(world, DeadManFired)) == 1
     assert facts_of(world, DeadManArmed)[-1].timeout_s == 20
     assert len(facts_of(world, DeadManArmed)) == 2
+    books_agree(world)
+
+
+@pytest.mark.parametrize("scope", ["symbol:ETH/USD", "strategy:trend_eth", "all"])
+def test_a_halt_while_the_exchange_is_away_stops_at_once_and_cancels_when_it_is_back(scope: str) -> None:
+    """K08, J11, N24, N40: each scope from end to end; what it does not cover trades on."""
+    settings = settings_of(1)
+    passive = {name: trend.model_copy(update={"execution": "make"}) for name, trend in settings.strategies.items()}
+    world = world_of(1, 400, settings.model_copy(update={"strategies": passive}))
+    exchange, answers, resting = world.evidence.exchange, list[CommandOutcome](), list[str]()
+
+    async def halt(life: Life) -> None:
+        assert life.desk is not None
+        answers.append(await life.desk.give(PERSON, Halt(scope, "out"), "person-1", 5.0))
+
+    def give() -> None:
+        life = world.life
+        assert life is not None
+        life.loop.call_soon(lambda: life.loop.create_task(halt(life)))
+        world.judge.halt_given(world.evidence, scope)
+
+    def go_away() -> None:
+        """With the first order that rests after two minutes."""
+        open_orders = exchange.open_orders(world.account)
+        names = [order.cl_ord_id for order in open_orders if order.pair == "ETH/USD" and order.cl_ord_id]
+        if names and not resting and world.agenda.now_ns > began_ns + 120 * NANOS_PER_S:
+            resting.extend(names)
+            exchange.set_system_status("maintenance")
+            at_s(world, 5, give)
+            at_s(world, 60, lambda: exchange.set_system_status("online"))
+
+    began_ns = world.agenda.now_ns
+    world.agenda.every(NANOS_PER_S, go_away)
+    world.run()
+
+    assert world.judge.violations == []
+    assert [(answer.accepted, answer.on_disk) for answer in answers] == [(True, True)]
+    (halted_at,) = [n.seq for n in world.evidence.committed if isinstance(n.fact, TradingHalted)]
+    later = [n.fact for n in world.evidence.committed if n.seq > halted_at]
+    traded = {str(fact.symbol) for fact in later if isinstance(fact, OrderSubmitted)}
+    assert traded == (set() if scope == "all" else {"BTC/USD"})
+    asked = {fact.cl_ord_id for fact in later if isinstance(fact, CancelRequested)}
+    gone = {fact.cl_ord_id for fact in later if isinstance(fact, OrderEnded)}
+    assert resting
+    assert set(resting) <= asked
+    assert set(resting) <= gone
     books_agree(world)
