@@ -158,8 +158,9 @@ class Account:
 
     def ask(self, method: str, **fields: str) -> Any:
         path = f"/0/private/{method}"
-        # Ahead of the daemon's own nonces (nanoseconds) it would lock the daemon out: so only after its end.
-        nonce = str(time.time_ns() + 10**12)
+        # Days ahead of the daemon's own nonces (nanoseconds, and each start after a crash leaves out a minute of them) it
+        # would lock the daemon out: so only after its end.
+        nonce = str(time.time_ns() + 10**15)
         body = urlencode({"nonce": nonce, **fields}).encode()
         digest = hashlib.sha256(nonce.encode() + body).digest()
         sign = hmac.digest(base64.b64decode(self._hello["api_secret"]), path.encode() + digest, "sha512")
