@@ -158,7 +158,7 @@ class Account:
 
     def ask(self, method: str, **fields: str) -> Any:
         path = f"/0/private/{method}"
-        # Days ahead of the daemon's own nonces (nanoseconds, and each start after a crash leaves out a minute of them) it
+        # Days ahead of the daemon's own nonces (nanoseconds; each start after a crash leaves out a minute of them) it
         # would lock the daemon out: so only after its end.
         nonce = str(time.time_ns() + 10**15)
         body = urlencode({"nonce": nonce, **fields}).encode()
