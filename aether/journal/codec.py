@@ -26,6 +26,7 @@ from aether.domain.spot_gate import recall
 from aether.domain.values import Price, Qty, Symbol, Usd, plain
 
 _PLAIN_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_NEWER = "run the version of the program that last wrote this journal, or a newer one"
 _DECIMAL_ORDER_MAX = 100  # powers of ten; plain text of 1E+999999999 would fill a gigabyte
 
 _FACT_CLASS_OF: Mapping[str, type[Fact]] = MappingProxyType({cls.__name__: cls for cls in FACT_CLASSES})
@@ -66,12 +67,12 @@ def decode_fact(kind: str, version: int, body: bytes) -> Fact:
     """The fact that was encoded. Raises JournalBroken for a kind, version or field that this program does not know."""
     cls = _FACT_CLASS_OF.get(kind)
     if cls is None:
-        raise JournalBroken(f"no fact is called {kind}: written by another version of the program")
+        raise JournalBroken(f"no fact is called {kind} in this program; {_NEWER}")
     if version == cls.VERSION:
         return decode(cls, body)
     reader = OLDER_READERS.get((kind, version))
     if reader is None:
-        raise JournalBroken(f"{kind} of version {version} cannot be read: this program knows version {cls.VERSION}")
+        raise JournalBroken(f"{kind} has version {version}, this program knows {cls.VERSION}; {_NEWER}")
     return reader(orjson.loads(body))
 
 

@@ -168,10 +168,11 @@ def test_values_that_the_domain_refuses_are_refused_on_reading_too() -> None:
         decode_fact("IntentRefused", 1, body)
 
 
-def test_unknown_kinds_and_newer_versions_are_refused() -> None:
-    with pytest.raises(JournalBroken, match="no fact is called OrderVanished"):
+def test_unknown_kinds_and_newer_versions_are_refused_with_the_remedy_h12() -> None:
+    remedy = "run the version of the program that last wrote this journal, or a newer one"
+    with pytest.raises(JournalBroken, match=f"no fact is called OrderVanished in this program; {remedy}"):
         decode_fact("OrderVanished", 1, b"{}")
-    with pytest.raises(JournalBroken, match="version 2"):
+    with pytest.raises(JournalBroken, match=f"FeesAdopted has version 2, this program knows 1; {remedy}"):
         decode_fact("FeesAdopted", 2, GOOD.encode())
 
 

@@ -481,23 +481,50 @@ asyncio.run(main(Path(sys.argv[1])))
 """
 
 
-@pytest.mark.process
-def test_a_disk_that_is_really_full_still_takes_the_last_facts_g02(tmp_path: Path) -> None:
-    mount = f"mount -t tmpfs -o size=8m,mode=0700 none {tmp_path}"
+def on_a_small_disk(place: Path, program: str, *, then: str = "true") -> str:
+    """What a program says whose journal lives on a disk of its own, after a command of the shell."""
+    mount = f"mount -t tmpfs -o size=8m,mode=0700 none {place}"
     inside = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
     if shutil.which("unshare") is None or subprocess.run([*inside, mount], capture_output=True, check=False).returncode:
         pytest.skip("this machine lets its user mount no small disk")
-    script = f'{mount} && exec "$0" -c "$1" {tmp_path}/state/journal.db'
-    writer = subprocess.run(
-        [*inside, script, sys.executable, WRITE_UNTIL_FULL], capture_output=True, text=True, check=False
-    )
+    script = f'{mount} && {then} && exec "$0" -c "$1" {place}/state/journal.db'
+    ran = subprocess.run([*inside, script, sys.executable, program], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
 
-    assert writer.returncode == 0, writer.stderr
-    broken, found = writer.stdout.splitlines()
+
+@pytest.mark.process
+def test_a_disk_that_is_really_full_still_takes_the_last_facts_g02(tmp_path: Path) -> None:
+    broken, found = on_a_small_disk(tmp_path, WRITE_UNTIL_FULL).splitlines()
     acknowledged, on_reserve, why = broken.split(" ", 2)
     assert int(on_reserve) > 50
     assert "the disk is full: free space on it, then start again" in why
     assert found == f"{acknowledged} True"
+
+
+OPEN_AT_ALL = """
+import asyncio, sys
+from pathlib import Path
+from aether.domain.errors import BadConfiguration
+from aether.journal.sqlite import open_journal
+
+async def main(path):
+    try:
+        async with open_journal(path, account="sandbox", tag="ab12", created_ns=1):
+            print("opened")
+    except BadConfiguration as error:
+        print(error)
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.process
+def test_a_disk_that_is_read_only_is_refused_at_the_start_g11(tmp_path: Path) -> None:
+    read_only = f"mkdir -m 0700 {tmp_path}/state && mount -o remount,ro {tmp_path}"
+
+    assert "Read-only file system" in on_a_small_disk(tmp_path, OPEN_AT_ALL, then=read_only)
+    assert on_a_small_disk(tmp_path, OPEN_AT_ALL) == "opened\n"
 
 
 WRITE_FOR_EVER = """
