@@ -30,6 +30,7 @@ def _needs_the_made_disk() -> None:
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_no_power_cut_takes_what_was_acknowledged_g04_g05_s30_s31(*, strict: bool) -> None:
+    """G09, too: the making of the file, which is its one migration so far, is cut at each of its operations."""
     tally, last = Tally(), changes_of(SIXTY_ORDERS, strict=strict)
     changes = [n for n in range(1, last + 1) if n <= MAKING or n % EVERY == 0]
     for first in range(0, len(changes), AT_ONCE):

@@ -177,7 +177,7 @@ async def test_rows_appended_while_someone_reads_are_read_too(journal: SqliteJou
     assert read == facts(1, 502)
 
 
-async def test_appends_that_overlap_keep_their_order(journal: SqliteJournal) -> None:
+async def test_appends_that_overlap_keep_their_order_g08(journal: SqliteJournal) -> None:
     async with asyncio.TaskGroup() as group:
         for seq in range(1, 9):
             group.create_task(journal.append([numbered(seq)]))
@@ -735,7 +735,7 @@ async def test_a_tag_is_four_of_its_letters(path: Path, tag: str) -> None:
             pass
 
 
-async def test_an_interrupted_birth_is_finished_at_the_next_opening(path: Path) -> None:
+async def test_an_interrupted_birth_is_finished_at_the_next_opening_g09(path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.touch(mode=0o600)
 
