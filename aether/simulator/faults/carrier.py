@@ -24,7 +24,7 @@ def afflict(world: World, plan: Plan) -> Tally:
     wire = WireFaults(plan, world.box, world.agenda, tally, world.wire.cut)
     market = MarketFaults(exchange, settle, world.agenda)
     others = OthersFaults(
-        exchange, world.account, world.agenda, settle=settle, cut=lambda: _ignore(world.wire.cut("private"))
+        exchange, world.account, world.agenda, tally, settle=settle, cut=lambda: _ignore(world.wire.cut("private"))
     )
     process = ProcessFaults(world, tally)
     disk = DiskFaults(world, tally, world.settings.journal.disk_reserve_mb * 1_000_000)

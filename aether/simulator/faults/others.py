@@ -11,7 +11,7 @@ from aether.domain.values import NANOS_PER_MS, rounded_to_step
 from aether.sim.assets import BY_NAME
 from aether.sim.exchange import Amend, Exchange, ExchangeRefusal, Order, PairRules
 from aether.sim.foreign_acts import EARNS, ForeignActs
-from aether.simulator.faults.tally import Act, Acts, Later
+from aether.simulator.faults.tally import Act, Acts, Later, Tally
 from aether.simulator.plan import Fault
 
 SNAPSHOT_FILLS = 50  # Kraken docs, executions: a snapshot holds no more
@@ -22,6 +22,8 @@ _AWAY_BPS = (20, 500)  # how far from the last price a person's order rests
 _REWARD_PARTS = 10_000  # of a holding
 _MOVED_PERCENT_MAX = 10
 _SWITCH_S = 1
+_TRIED_NS = 120_000 * NANOS_PER_MS
+_TRIED_EVERY_NS = 100 * NANOS_PER_MS
 _ONE_CENT = Decimal("0.01")
 
 
@@ -32,11 +34,19 @@ class OthersFaults:
     """
 
     def __init__(
-        self, exchange: Exchange, account: str, later: Later, settle: Callable[[], None], cut: Callable[[], None]
+        self,
+        exchange: Exchange,
+        account: str,
+        later: Later,
+        tally: Tally,
+        *,
+        settle: Callable[[], None],
+        cut: Callable[[], None],
     ) -> None:
         self._exchange = exchange
         self._account = account
         self._later = later
+        self._tally = tally
         self._settle = settle
         self._cut = cut
         self._foreign = ForeignActs(exchange, account)
@@ -46,9 +56,9 @@ class OthersFaults:
         return {
             "human_order": self._where_funds_allow(self._place),
             "human_trade": self._where_funds_allow(self._trade),
-            "human_cancel": self._where_funds_allow(self._cancel),
-            "human_amend": self._where_funds_allow(self._amend),
-            "dead_man": self._where_funds_allow(self._fire),
+            "human_cancel": self._as_soon_as(self._where_funds_allow(self._cancel)),
+            "human_amend": self._as_soon_as(self._where_funds_allow(self._amend)),
+            "dead_man": self._as_soon_as(self._where_funds_allow(self._fire)),
             "many_fills": self._where_funds_allow(self._fill_often),
             "deposit": self._where_funds_allow(self._deposit),
             "withdrawal": self._where_funds_allow(self._withdraw),
@@ -65,6 +75,23 @@ class OthersFaults:
                 return False
             finally:
                 self._settle()
+
+        return carried_out
+
+    def _as_soon_as(self, act: Act) -> Act:
+        """Try again and again for a while: orders of ours rest for seconds only. Counted when it happens."""
+
+        def carried_out(fault: Fault) -> bool:
+            ends_ns = self._later.now_ns + _TRIED_NS
+
+            def attempt() -> None:
+                if self._ours() and act(fault):
+                    self._tally.struck(fault.kind)
+                elif self._later.now_ns < ends_ns:
+                    self._later.after(_TRIED_EVERY_NS, attempt)
+
+            attempt()
+            return False
 
         return carried_out
 
