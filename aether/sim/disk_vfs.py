@@ -11,6 +11,7 @@ with its directory, what counts as being there, and which failure is which resul
 from __future__ import annotations
 
 import _sqlite3
+import atexit
 import ctypes
 import errno
 import sqlite3
@@ -136,10 +137,12 @@ class _Table:
         self._paths: dict[int, bytes] = {}
         self._indexes: dict[bytes, WalIndex] = {}
         self._numbers = count(1)
-        file_functions = {name: kind(getattr(self, f"_{name}")) for name, kind in abi.FILE_FUNCTIONS.items()}
+        self._is_over = False
+        atexit.register(self._end)
+        file_functions = {name: kind(self._until_exit(f"_{name}")) for name, kind in abi.FILE_FUNCTIONS.items()}
         self._methods = abi.Methods(version=2, **file_functions)
         vfs_functions = {
-            name: kind(getattr(self, f"_{name}")) for name, kind in abi.VFS_FUNCTIONS.items() if kind is not c_void_p
+            name: kind(self._until_exit(f"_{name}")) for name, kind in abi.VFS_FUNCTIONS.items() if kind is not c_void_p
         }
         self._vfs = abi.Vfs(
             version=2,
@@ -149,6 +152,14 @@ class _Table:
             **vfs_functions,
         )
         self._register()
+
+    def _until_exit(self, name: str) -> Callable[..., int | None]:
+        """A function of the table. While Python is taken down it does nothing: what it would need may be gone."""
+        function: Callable[..., int | None] = getattr(self, name)
+        return lambda *arguments: 0 if self._is_over else function(*arguments)
+
+    def _end(self) -> None:
+        self._is_over = True
 
     def _register(self) -> None:
         # The symbols of what _sqlite3 itself links: found through it, they are the right library's whatever its name.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import gc
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from random import Random
@@ -453,6 +455,23 @@ def test_a_broken_hook_kills_the_disk_and_is_heard_of() -> None:
     with pytest.raises(ZeroDivisionError):
         disk.make("a")
     assert disk.is_dead
+
+
+LEFT_OPEN = """
+import sqlite3
+from aether.sim.disk import Disk
+disk = Disk()
+database = sqlite3.connect(disk.uri("a.db"), uri=True, isolation_level=None)
+database.execute("PRAGMA journal_mode=WAL").fetchall()
+database.execute("CREATE TABLE t (x)")
+"""
+
+
+@pytest.mark.usefixtures("sqlite")
+def test_a_connection_that_is_open_when_python_ends_disturbs_nobody() -> None:
+    ran = subprocess.run([sys.executable, "-c", LEFT_OPEN], capture_output=True, text=True, check=True)
+
+    assert (ran.stdout, ran.stderr) == ("", "")
 
 
 # --- the way into the library ---------------------------------------------------------------------------------------
