@@ -207,6 +207,7 @@ class World:
         life.machine = life.desk = None
         del life
         gc.collect()
+        gc.freeze()  # what is left is the world's: the next burial need not look through it again
         if lost_power:
             self.agenda.reach(self.agenda.now_ns + REBOOT_NS)
 
