@@ -211,22 +211,48 @@ class View:
 class Publisher:
     """Makes one picture after another of an engine whose facts are all on disk.
 
-    Of orders that did not change, and of trades, which never do, it shows what it made before: most of a picture's time
-    would go to old ones.
+    Of orders that did not change, and of trades, which never do, it shows what it made before, and of all that is past
+    where no fact was written since the last picture: most of its time would go to what is old.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._shown: dict[str, tuple[Order, OrderView]] = {}
         self._traded: dict[str, TradeView] = {}
+        self._past: _Past | None = None
 
     def publish(self) -> View:
         """The picture as of now."""
-        ledger = self._engine.ledger
+        ledger, past = self._engine.ledger, self._past
+        if past is None or past.last_seq != ledger.last_seq:
+            past = self._past = self._made_of(ledger)
+        return _view(self._engine, past)
+
+    def _made_of(self, ledger: Ledger) -> _Past:
         self._shown = _orders(ledger, self._shown)
         recent = list(ledger.fills)[-RECENT:]
         self._traded = {fill.exec_id: self._traded.get(fill.exec_id) or _trade(fill) for fill in recent}
-        return _view(self._engine, tuple(view for _, view in self._shown.values()), tuple(self._traded.values()))
+        return _Past(
+            last_seq=ledger.last_seq,
+            orders=tuple(view for _, view in self._shown.values()),
+            trades=tuple(self._traded.values()),
+            entries=tuple(_entry(fact) for fact in list(ledger.entries)[-RECENT:]),
+            refusals=tuple(
+                RefusalView(fact.intent_id, fact.strategy, fact.symbol, fact.side, fact.code, fact.why)
+                for fact in list(ledger.recent_refusals)[-RECENT:]
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What the facts up to `last_seq` say of the past: no price and no clock changes it."""
+
+    last_seq: int
+    orders: tuple[OrderView, ...]
+    trades: tuple[TradeView, ...]
+    entries: tuple[EntryView, ...]
+    refusals: tuple[RefusalView, ...]
 
 
 def publish(engine: Engine) -> View:
@@ -234,7 +260,7 @@ def publish(engine: Engine) -> View:
     return Publisher(engine).publish()
 
 
-def _view(engine: Engine, orders: tuple[OrderView, ...], trades: tuple[TradeView, ...]) -> View:
+def _view(engine: Engine, past: _Past) -> View:
     ledger, market = engine.ledger, engine.market
     valuation = value(ledger, market) if ledger.account_as_of_ns is not None else None
     exposures = {symbol: exposure(ledger, market, symbol) for symbol in market.pictures}
@@ -263,22 +289,19 @@ def _view(engine: Engine, orders: tuple[OrderView, ...], trades: tuple[TradeView
         drawdown_ratio=_drawdown(ledger, valuation),
         balances=tuple(_balance(engine, asset, total) for asset, total in ledger.portfolio.balances.items()),
         positions=tuple(_position(engine, position) for position in ledger.portfolio.positions.values()),
-        orders=orders,
+        orders=past.orders,
         open_orders=sum(1 for order in ledger.unsettled.values() if order.state.value == "open"),
         unresolved_orders=sum(1 for order in ledger.unsettled.values() if order.state.value == "unresolved"),
         external_orders=len(ledger.external_orders),
-        trades=trades,
-        entries=tuple(_entry(fact) for fact in list(ledger.entries)[-RECENT:]),
+        trades=past.trades,
+        entries=past.entries,
         symbols=tuple(_symbol(engine, picture, exposures[symbol]) for symbol, picture in market.pictures.items()),
         signals=tuple(
             SignalView(signal.strategy, signal.symbol, signal.target_bps, signal.edge_bps, signal.reason)
             for signal in ledger.signals.values()
         ),
         stops=_stops(ledger),
-        refusals=tuple(
-            RefusalView(fact.intent_id, fact.strategy, fact.symbol, fact.side, fact.code, fact.why)
-            for fact in list(ledger.recent_refusals)[-RECENT:]
-        ),
+        refusals=past.refusals,
         limits=_limits(engine, valuation, exposures),
         differences=tuple((item.asset, item.expected, item.seen) for item in ledger.differences),
     )
