@@ -127,9 +127,12 @@ def _why_off(bench: Workbench) -> str:
 
 
 def _is_healthy(bench: Workbench) -> bool:
-    """Loop and journal are, or nothing would be decided here. The rest stands in holds, and in the last look."""
+    """Loop and journal are, or nothing would be decided here. The rest stands in holds, and in the last look.
+
+    A balance that one look shows otherwise is no illness yet: views are of different moments, above all in busy ones.
+    """
     ledger = bench.ledger
-    if any(hold.scope == ALL for hold in ledger.holds.values()) or ledger.differences or bench.suspects:
+    if any(hold.scope == ALL for hold in ledger.holds.values()) or ledger.differences:
         return False
     reconciled_ns, age_ns_max = bench.reconciled_ns, bench.policy.risk.account_age_s_max * NANOS_PER_S
     if reconciled_ns is None or bench.now_ns - reconciled_ns > age_ns_max:

@@ -284,3 +284,12 @@ def test_a31_in_maintenance_it_fires_only_when_the_venue_is_back(guarded: Any, m
     healthy_tick(guarded, make, 1)
     assert len(guarded.said(DeadManFired)) == 1
     assert asked(guarded) == [60, 60]
+
+
+def test_a_look_that_may_only_be_behind_keeps_nobody_from_renewing_it(guarded: Any, make: Any) -> None:
+    guarded.look(after_s=19, balances=make.account(0, {"USD": "9000", "BTC": "0"}).balances)
+    guarded.take(make.book(), after_s=1)
+    guarded.take(ClockMeasured(offset_ns=0, error_ns=0))
+    guarded.tick()
+
+    assert asked(guarded) == [60, 60]
