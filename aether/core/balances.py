@@ -7,6 +7,9 @@ app's purchase costs is a cost, as of any trade.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
 from aether.core import dead_man, double_entry, reconcile
 from aether.core.halts import ALL, HoldCause, symbol_scope
 from aether.core.reconcile import Mismatch
@@ -16,7 +19,7 @@ from aether.domain.actors import Actor
 from aether.domain.entries import Nature
 from aether.domain.facts import DifferenceAccepted, DifferenceEnded, DifferenceFound, LedgerEntryBooked, Reconciled
 from aether.domain.inputs import AccountSeen
-from aether.domain.values import NANOS_PER_S, plain
+from aether.domain.values import NANOS_PER_S, ZERO, plain
 
 RECONCILED_EVERY_NS = 3_600 * NANOS_PER_S  # how far back the next run has to read, at most
 _DOUBLINGS_MAX = 6
@@ -38,30 +41,44 @@ def _said(fact: LedgerEntryBooked) -> str:
     return f"ledger row {fact.entry_id} is of kind {fact.kind!r} and moved {plain(fact.moved)} {fact.asset}"
 
 
-def compare(bench: Workbench, account: AccountSeen, *, sums_moved: bool) -> None:
-    """Compare the sums. What differs in the same way for longer than views may lag, and no row explains, is real.
+def compare(bench: Workbench, account: AccountSeen, before: Mapping[str, Decimal]) -> None:
+    """Compare the sums. What differs by the same for longer than views may lag, and no row explains, is real.
 
-    `sums_moved` says that this look brought fills or rows: they may explain themselves in the next one.
+    `before` are our sums before this look brought its fills and rows.
     """
     bench.next_ask_ns = bench.now_ns + bench.policy.orders.unresolved_retry_s * NANOS_PER_S
     if "balances" not in account.views or "trades" not in account.views:
         return
     found = reconcile.mismatches(bench.ledger, account)
+    lasting = _lasting(bench, account, found, before)
+    bench.suspects = found
     if not found:
         _agree(bench, account)
-    elif found != bench.suspects or sums_moved:
+    elif lasting and "ledgers" in account.views:
+        _differ(bench, account, found, lasting)
+
+
+def _lasting(
+    bench: Workbench, account: AccountSeen, found: Sequence[Mismatch], before: Mapping[str, Decimal]
+) -> tuple[Mismatch, ...]:
+    """What differed by the same amount a view's lag ago, and never agreed since.
+
+    In between it may have differed by more, for trade goes on and views are of different moments. Where this look
+    brought something of the asset, that may be what was missing, and as much may be missing anew.
+    """
+    ours, differing = bench.ledger.portfolio, {mismatch.asset for mismatch in found}
+    for asset, amount in tuple(bench.suspected_ns):
+        if asset not in differing or ours.balance(asset) != before.get(asset, ZERO):
+            del bench.suspected_ns[asset, amount]
+    known = tuple(mismatch for mismatch in found if (mismatch.asset, mismatch.amount) in bench.suspected_ns)
+    for mismatch in found:
         # Balances are of a moment between question and answer: rows of that moment lag behind the answer at most.
-        bench.suspects, bench.suspected_ns = found, account.answered_ns
-    elif "ledgers" in account.views and _has_lasted(bench, account):
-        _differ(bench, account, found)
-
-
-def _has_lasted(bench: Workbench, account: AccountSeen) -> bool:
-    return account.asked_ns - bench.suspected_ns >= bench.policy.orders.view_lag_s * NANOS_PER_S
+        bench.suspected_ns.setdefault((mismatch.asset, mismatch.amount), account.answered_ns)
+    lag_ns = bench.policy.orders.view_lag_s * NANOS_PER_S
+    return tuple(item for item in known if account.asked_ns - bench.suspected_ns[item.asset, item.amount] >= lag_ns)
 
 
 def _agree(bench: Workbench, account: AccountSeen) -> None:
-    bench.suspects = ()
     if not all(view in account.views for view in reconcile.ABSENCE_VIEWS):
         return  # balances agree, but what is open or was filled is not all known
     is_news = bench.reconciled_ns is None or bool(bench.ledger.differences)
@@ -81,9 +98,10 @@ def _agree(bench: Workbench, account: AccountSeen) -> None:
         bench.emit(Reconciled(account.balances, len(account.open_orders)))
 
 
-def _differ(bench: Workbench, account: AccountSeen, found: tuple[Mismatch, ...]) -> None:
+def _differ(bench: Workbench, account: AccountSeen, found: Sequence[Mismatch], lasting: Sequence[Mismatch]) -> None:
+    differing = {mismatch.asset for mismatch in found}
     known = {difference.asset: difference.amount for difference in bench.ledger.differences}
-    for mismatch in found:
+    for mismatch in lasting:
         what = (
             double_entry.evidence(bench.ledger, account, mismatch.asset) or "no row of the venue's ledger explains it"
         )
@@ -91,8 +109,9 @@ def _differ(bench: Workbench, account: AccountSeen, found: tuple[Mismatch, ...])
         if known.pop(mismatch.asset, None) != difference.amount:
             bench.emit(difference)
     for asset in known:
-        bench.emit(DifferenceEnded(asset))
-    named = ", ".join(f"{item.asset}: expected {item.expected}, venue has {item.seen}" for item in found)
+        if asset not in differing:
+            bench.emit(DifferenceEnded(asset))
+    named = ", ".join(f"{item.asset}: expected {item.expected}, venue has {item.seen}" for item in lasting)
     bench.halt(ALL, "halt_difference", named)
 
 
@@ -102,4 +121,5 @@ def accept_differences(bench: Workbench, actor: Actor) -> None:
         bench.emit(DifferenceAccepted(difference.asset, difference.amount, actor))
     settle_flows(bench)
     bench.suspects, bench.reconciled_ns = (), None
+    bench.suspected_ns.clear()
     bench.ask_account("a difference was accepted")

@@ -29,7 +29,7 @@ from aether.domain.facts import (
 from aether.domain.inputs import AccountSeen
 from aether.domain.instruments import Side
 from aether.domain.orders import Execution, OrderReport, VenueStatus
-from aether.domain.values import NANOS_PER_MS, NANOS_PER_S, UtcNanos
+from aether.domain.values import MONEY, NANOS_PER_MS, NANOS_PER_S, UtcNanos
 
 ABSENCE_VIEWS = ("executions", "open", "closed", "trades")
 
@@ -41,6 +41,11 @@ class Mismatch:
     asset: str
     expected: Decimal
     seen: Decimal
+
+    @property
+    def amount(self) -> Decimal:
+        """What the venue has more than our sums, signed; fills that both book do not change it."""
+        return MONEY.subtract(self.seen, self.expected)
 
 
 def opening(account: AccountSeen, clock_offset_ns: int) -> AccountOpened:

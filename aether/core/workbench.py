@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Protocol, TypeVar
 
 from aether.core.halts import ALL, HoldCause, covering_scopes, flattens, strategy_scope, symbol_scope
@@ -77,7 +78,7 @@ class Workbench:
         self.refused: dict[Symbol, tuple[int, int]] = {}  # when last, and how often in a row
         self.surprises: dict[str, str] = {}
         self.suspects: tuple[Mismatch, ...] = ()
-        self.suspected_ns = 0
+        self.suspected_ns: dict[tuple[str, Decimal], int] = {}  # when an asset was first seen to differ by so much
         self.entries_seen_ns: int | None = None  # when the venue's ledger was read last
         self.reconciled_ns: int | None = None
         self.stream_live_ns: int | None = None

@@ -71,6 +71,32 @@ def test_a_balance_that_came_with_a_slow_answer_has_the_whole_lag_from_then_on(d
     assert list(desk.ledger.halts) == [("all", "halt_difference")]
 
 
+def test_what_nothing_explains_halts_though_trade_goes_on_and_views_are_of_different_moments(desk: Any) -> None:
+    desk.trade()
+    desk.accept()
+    for number, raced in enumerate(("0", "0.25", "0", "-3", "0", "0.5", "0", "0")):
+        desk.fill(f"T{number}", "0.01")
+        usd = desk.ledger.portfolio.balance("USD") - 5 + D(raced)
+        coins = str(desk.ledger.portfolio.balance("BTC"))
+        desk.look(after_s=10, balances=of(USD=str(usd), BTC=coins))
+
+    assert list(desk.ledger.halts) == [("all", "halt_difference")]
+    assert [(fact.asset, fact.amount) for fact in desk.said(DifferenceFound)] == [("USD", D(-5))]
+
+
+def test_the_same_deposit_each_minute_told_a_minute_late_is_no_difference(desk: Any) -> None:
+    desk.start()
+    rows: list[AccountEntry] = []
+    for number in range(6):
+        came = row(desk, f"L{number}", "deposit", "100", venue_ns=desk.at_ns + 60 * NANOS_PER_S)
+        desk.look(after_s=60, balances=of(USD=str(10_000 + 100 * (number + 1)), BTC="0"), entries=tuple(rows))
+        rows.append(came)
+    desk.look(after_s=60, balances=of(USD="10600", BTC="0"), entries=tuple(rows))
+
+    assert (desk.ledger.halts, desk.said(DifferenceFound)) == ({}, [])
+    assert desk.engine.suspects == ()
+
+
 def test_without_the_ledger_a_difference_is_not_called_unexplained(desk: Any, make: Any) -> None:
     desk.start()
     views = tuple(view for view in make.ALL_VIEWS if view != "ledgers")

@@ -149,7 +149,7 @@ def test_one_look_alone_never_makes_a_difference_even_without_lag(new_desk: Any,
 
 def test_a_difference_that_changes_or_goes_away_halts_nothing(desk: Any) -> None:
     desk.start()
-    for usd in ("10500", "10501", "10500"):
+    for usd in ("10500", "10501", "10502"):
         desk.look(after_s=70, balances=(AssetBalance("USD", D(usd), D(0)),))
     desk.look(after_s=70)
     desk.look(after_s=70, balances=MORE)
@@ -403,17 +403,16 @@ def test_the_account_is_as_old_as_the_question_and_not_as_the_answer(desk: Any) 
     assert desk.engine.reconciled_ns == desk.at_ns - 25 * S
 
 
-def test_a_fill_that_comes_with_a_difference_gives_it_time_to_explain_itself(desk: Any, make: Any) -> None:
+def test_a_fill_that_comes_with_a_difference_gives_its_assets_time_to_explain_themselves(desk: Any, make: Any) -> None:
     desk.start()
-    odd = (AssetBalance("EUR", D(5), D(0)),)
-    balances = (AssetBalance("USD", D(10_000), D(0)), *odd)
-    after_fill = (AssetBalance("USD", D("9899.6"), D(0)), AssetBalance("BTC", D(1), D(0)), *odd)
-    desk.look(after_s=70, balances=balances)
+    before = (AssetBalance("USD", D(10_005), D(0)),)
+    after_fill = (AssetBalance("USD", D("9904.6"), D(0)), AssetBalance("BTC", D(1), D(0)))
+    desk.look(after_s=70, balances=before)
     desk.look(after_s=70, balances=after_fill, fills=(make.execution("T1", None, "1"),))
     assert desk.ledger.halts == {}
 
     desk.look(after_s=70, balances=after_fill)
-    assert desk.ledger.halts["all", "halt_difference"].reason == "EUR: expected 0, venue has 5"
+    assert desk.ledger.halts["all", "halt_difference"].reason == "USD: expected 9899.600, venue has 9904.6"
 
 
 # --- what was asked of several orders, or of one that lives on ------------------------------------------------------
