@@ -46,4 +46,4 @@ def harmless_service(
 
 def _tell(name: str, error: Exception, failed: Failed) -> None:
     failed(name)
-    structlog.get_logger(__name__).error("lifecycle.observer_failed", observer=name, error=repr(error))
+    structlog.get_logger(__name__).error("lifecycle.observer_failed", name=name, error=repr(error))

@@ -25,7 +25,7 @@ def test_an_observer_that_raises_is_counted_logged_and_asked_again() -> None:
         observe(())
     assert asked == [0, 0]
     assert failures == ["metrics", "metrics"]
-    assert [(line["event"], line["observer"]) for line in lines] == [("lifecycle.observer_failed", "metrics")] * 2
+    assert [(line["event"], line["name"]) for line in lines] == [("lifecycle.observer_failed", "metrics")] * 2
 
 
 def test_what_ends_the_process_is_not_held_back() -> None:
