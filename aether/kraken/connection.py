@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
@@ -233,18 +233,38 @@ class _Link:
         self._times = times
 
     async def live(self) -> _End:
-        ends: list[str] = []
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._hear(), name="hear")
-                group.create_task(self._open_and_watch(), name="watch")
-        except* LinkLost as lost:
-            ends += [str(error) for error in lost.exceptions]
-        except* ConnectionError as failed:
-            # Where the listener ended the link, whoever writes to it at that moment only learns of the end.
-            ends = ends or [f"{type(error).__name__}: {error}" for error in failed.exceptions]
+        """Until it is lost.
+
+        A part that ends tells why and takes the other along, but raises nothing: where a child of a group fails in the
+        turn in which the group's own task is cancelled, Python up to 3.12 tells of the failure alone (CPython issue
+        116720). Whoever handled that would live on, and all that waits for its end with it.
+        """
+        lost: list[str] = []
+        failed: list[str] = []
+        parts: list[asyncio.Task[None]] = []
+        async with asyncio.TaskGroup() as group:
+            parts.append(group.create_task(self._part(self._hear, parts, lost, failed), name="hear"))
+            parts.append(group.create_task(self._part(self._open_and_watch, parts, lost, failed), name="watch"))
         policy_wait_s = self._times.policy_wait_s if self._socket.close_code == CLOSE_POLICY_VIOLATION else 0.0
-        return _End("; ".join(ends), policy_wait_s)
+        # Where the listener ended the link, whoever writes to it at that moment only learns of the end.
+        return _End("; ".join(lost or failed), policy_wait_s)
+
+    async def _part(
+        self,
+        work: Callable[[], Awaitable[None]],
+        parts: Sequence[asyncio.Task[None]],
+        lost: list[str],
+        failed: list[str],
+    ) -> None:
+        try:
+            await work()
+        except LinkLost as error:
+            lost.append(str(error))
+        except ConnectionError as error:
+            failed.append(f"{type(error).__name__}: {error}")
+        for part in parts:
+            if part is not asyncio.current_task():
+                part.cancel()
 
     async def _hear(self) -> None:
         await self._socket.hear(self._listener.heard)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
@@ -339,3 +340,51 @@ def test_b13_during_maintenance_there_is_at_most_one_connect_in_five_seconds() -
         connects_s = runner.run(connect(VirtualClock(loop, start_wall_ns=0)))
 
     assert connects_s == pytest.approx([0, 0, 5, 10, 10])
+
+
+class _EndingSocket:
+    """A socket that the peer ends in the very turn in which whoever waits on it is cancelled."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.close_code = 1006
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def hear(self, _: Callable[[bytes], None]) -> None:
+        try:
+            await self.ended
+        except asyncio.CancelledError:
+            raise ConnectionResetError("the peer was quicker") from None
+
+    async def send(self, _: bytes) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("ends_first", [True, False])
+def test_h01_h07_a_link_that_ends_in_the_turn_of_its_cancellation_is_not_opened_anew(
+    clock: Any, *, ends_first: bool
+) -> None:
+    async def scene() -> int:
+        sockets: list[_EndingSocket] = []
+
+        async def dial(url: str, tls: ssl.SSLContext, timeout_s: float) -> _EndingSocket:
+            sockets.append(_EndingSocket())
+            return sockets[-1]
+
+        connector = Connector(clock=clock, random=Random(1), budget=ConnectBudget(clock), dial=dial)
+        async with asyncio.TaskGroup() as group:
+            kept = group.create_task(connector.keep_connected("wss://made", Notes()))
+            await asyncio.sleep(1)
+            if ends_first:
+                sockets[0].ended.set_result(None)
+                await asyncio.sleep(0)  # the link's part has ended, and its group has not heard of it yet
+            kept.cancel()
+            await asyncio.wait([kept], timeout=60)
+            kept.cancel()
+        return len(sockets)
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        assert runner.run(scene()) == 1
