@@ -47,6 +47,7 @@ class Checker:
         self._facts_read = 0
         self._sent_read = 0
         self._well_since_ns: int | None = None
+        self._lives: tuple[int, bool] = 0, False
         self._halts_given: list[tuple[int, str]] = []
 
     def after_step(self, evidence: Evidence) -> None:
@@ -80,10 +81,11 @@ class Checker:
         self.hourly(evidence)
 
     def in_tail(self, evidence: Evidence) -> None:
-        """Nothing goes wrong any more: judge what must be well again by now. The first call begins the time."""
+        """Nothing goes wrong any more: judge what must be well by now. Counted from the first call or a new life."""
         self.after_step(evidence)
-        if self._well_since_ns is None:
-            self._well_since_ns = evidence.now_ns
+        lives = evidence.boot, evidence.machine is not None
+        if self._well_since_ns is None or lives != self._lives:
+            self._well_since_ns, self._lives = evidence.now_ns, lives
         for rule, holds in TAIL_RULES:
             for why in holds(evidence, self.reading, evidence.now_ns - self._well_since_ns):
                 self._tell(rule, why, evidence)

@@ -1,4 +1,6 @@
-"""L1 to L4: what must be well again so long after the last fault. Times are since everything outside was well.
+"""L1 to L4: what must be well again so long after the last fault.
+
+Times are since everything outside was well and the present life of the daemon began; while it is down, since it died.
 
 L5 to L7 (a stop acts at once, starts and stops are short, no exit without a cause) are told to the judge as they come.
 """
@@ -17,6 +19,8 @@ from aether.simulator.invariants.reading import Reading
 LIVE_WITHIN_NS = 30 * NANOS_PER_S
 AGREES_WITHIN_NS = 90 * NANOS_PER_S
 TRADES_WITHIN_NS = 120 * NANOS_PER_S
+# Of a service that has died five times in five minutes the manager waits for a person, who is there after these.
+STARTS_AGAIN_WITHIN_NS = 360 * NANOS_PER_S
 CANCELS_END_WITHIN_NS = 60 * NANOS_PER_S
 STOPS_WITHIN_NS = NANOS_PER_S
 STARTS_WITHIN_NS = 60 * NANOS_PER_S
@@ -61,10 +65,11 @@ def _open_orders(evidence: Evidence, reading: Reading, young_ns: int) -> Iterato
 
 def trades_again(evidence: Evidence, reading: Reading, well_ns: int) -> Iterator[str]:
     """L3: Within 120 s trading resumes without a human, unless a rule demands one; then exactly one alert says so."""
-    if well_ns < TRADES_WITHIN_NS or reading.stopping:
-        return
     if evidence.machine is None:
-        yield "the daemon is down"
+        if well_ns > STARTS_AGAIN_WITHIN_NS:
+            yield "the daemon is down"
+        return
+    if well_ns < TRADES_WITHIN_NS or reading.stopping:
         return
     if reading.halts:
         return  # each of them lasts until a person has looked, and has told so once: see `alerts_once`
