@@ -14,6 +14,8 @@ from aether.domain.values import NANOS_PER_S
 from aether.sim.virtual_time import DrawnQueue, EverythingWaits, JumpingSelector, VirtualTimeLoop
 from aether.simulator.agenda import Agenda
 
+_IMMORTAL = 1 << 62  # turns
+
 
 class Killed(BaseException):
     """The process is gone, between two turns of its loop."""
@@ -36,6 +38,10 @@ class WorldLoop(VirtualTimeLoop):
         """Let the process die before it takes so many more turns; an earlier death stays."""
         self._turns.left = min(turns, self._turns.left)
 
+    def spare(self) -> None:
+        """Let a death that was dealt not come."""
+        self._turns.left = _IMMORTAL
+
     def stand_still(self, for_ns: int) -> None:
         """Let the loop stand still, as if one of its turns took so long: the world goes on meanwhile."""
         self.call_soon(self._waits.stand_still, for_ns)
@@ -43,9 +49,6 @@ class WorldLoop(VirtualTimeLoop):
     def sleep_through(self, for_ns: int) -> None:
         """Let the machine sleep: the world goes on, and the loop's timers notice nothing (CLOCK_MONOTONIC)."""
         self.call_soon(self._waits.sleep_through, for_ns)
-
-
-_IMMORTAL = 1 << 62
 
 
 class _MortalQueue(DrawnQueue):

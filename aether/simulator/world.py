@@ -10,7 +10,6 @@ import asyncio
 import gc
 import sys
 import warnings
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -82,8 +81,6 @@ class World:
         self.may_fail = False
         self.inputs = 0
         self.orders = self.fills = 0
-        self.faults: Counter[str] = Counter()
-        self.rows: Counter[str] = Counter()
         self.ended: list[Ended] = []
         self.began_observers: list[Callable[[Life], None]] = []
         self.services: list[Callable[[Life], Service]] = []  # tasks that each life has beside its own
@@ -171,6 +168,7 @@ class World:
         self.agenda.every(3600 * NANOS_PER_S, lambda: self.judge.hourly(self._look()))
         self.agenda.every(_GARBAGE_NS, lambda: gc.collect(1))
         self._move_market()
+        self.agenda.at(self.quiet_ns, self._spare)
         self.agenda.at(self.end_ns, self._end)
 
     def _live_once(self) -> None:
@@ -237,6 +235,12 @@ class World:
         self.front.live_on()
         self.agenda.after(_MARKET_NS, self._move_market)
 
+    def _spare(self) -> None:
+        """Deaths that were dealt and have not come yet come no more: all is to be well now."""
+        self._dies_at = 0
+        if self.life is not None and not self.disk.is_dead:
+            self.life.loop.spare()
+
     def _end(self) -> None:
         self.is_over = True
         self.judge.hourly(self._look())
@@ -271,6 +275,10 @@ class World:
             self.fills += isinstance(numbered.fact, OrderFilled)
             self.wire.note(encode_fact(numbered.fact).body)
         self.judge.after_step(self._look())
+
+    def halt_given(self, scope: str) -> None:
+        """A person presses the kill switch: from the next turn of the loop on it must hold."""
+        self.judge.halt_given(self._look(), scope)
 
     def lost(self, why: str) -> None:
         """Something that was acknowledged is not on the disk any more."""

@@ -77,6 +77,8 @@ def test_a_kill_counts_turns() -> None:
     with pytest.raises(Killed):
         loop.run_until_complete(turn_and_turn())
     assert loop.turns == 7
+    loop.spare()
+    loop.run_until_complete(turn_and_turn())
     loop.close()
 
 

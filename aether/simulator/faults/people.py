@@ -120,6 +120,8 @@ class People:
     async def _ask(self, life: Life, command: Command) -> None:
         assert life.desk is not None, "a daemon that takes commands has its desk"
         self._requests += 1
+        if isinstance(command, Halt):
+            self._world.halt_given(command.scope)
         with suppress(CommandUnanswered):  # people see that, and look
             await life.desk.give(OPERATOR, command, f"person-{self._requests}", _ANSWER_S)
 

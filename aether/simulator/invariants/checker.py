@@ -95,6 +95,7 @@ class Checker:
         self.after_step(evidence)
         self._sometimes.crashed(evidence, self.reading)
         self.reading.latched = frozenset()
+        self._halts_given.clear()  # what was not written yet died with the process, as the answer to it said
 
     def halt_given(self, evidence: Evidence, scope: str) -> None:
         """Somebody pressed the kill switch and it has returned: nothing of this scope may leave from here on."""
