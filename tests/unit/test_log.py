@@ -131,8 +131,9 @@ def test_libraries_speak_in_the_same_form_and_without_their_values() -> None:
         logging.getLogger("some.library").exception("it broke: %s", "badly")
     finally:
         log.close()
-    (line,) = stream.getvalue().splitlines()
-    assert "hunter2" not in line
+    # Another test's left-overs may speak here too, when the collector of garbage finds them.
+    (line,) = (line for line in stream.getvalue().splitlines() if '"some.library"' in line)
+    assert "hunter2" not in stream.getvalue()
     assert json.loads(line) == {
         "timestamp": "2026-07-19T17:54:00.000000005Z",
         "level": "error",
