@@ -7,10 +7,10 @@ from contextlib import suppress
 from random import Random
 
 from aether.admin.commands import CommandUnanswered
-from aether.core.halts import HoldCause
+from aether.core.halts import ALL, HoldCause
 from aether.domain.actors import Actor, Role
 from aether.domain.inputs import CancelEverything, Command, Flatten, Halt, Resume
-from aether.domain.values import NANOS_PER_S
+from aether.domain.values import NANOS_PER_MS, NANOS_PER_S
 from aether.runtime.machine import Machine
 from aether.runtime.supervisor import Service
 from aether.simulator.faults.tally import Act, Acts
@@ -88,7 +88,9 @@ class People:
 
     def _look_at_the_clock(self, machine: Machine, now_ns: int) -> None:
         """Start the daemon anew where it holds on to a wrong time: it reads the machine's clock at its start alone."""
-        if not any(hold.cause == HoldCause.CLOCK for hold in machine.engine.ledger.holds.values()):
+        engine = machine.engine
+        is_far_off = abs(engine.market.clock_offset_ns) > engine.policy.orders.clock_offset_ms_max * NANOS_PER_MS
+        if not (is_far_off and (HoldCause.CLOCK, ALL) in engine.ledger.holds):
             self._wrong_since_ns = None
         elif self._wrong_since_ns is None:
             self._wrong_since_ns = now_ns

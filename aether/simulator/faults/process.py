@@ -54,7 +54,7 @@ class ProcessFaults:
         }
 
     def calm(self) -> None:
-        """The clock runs right again, and the machine's time service sets it right."""
+        """The clock runs right again, and the machine's time service has set it right."""
         self._world.clocks.drift(0)
         self._world.clocks.set_by_ns = 0
 
@@ -85,18 +85,22 @@ class ProcessFaults:
     def _suspend(self, fault: Fault) -> bool:
         life = self._world.life
         if life is not None:
-            life.loop.sleep_through(fault.parameters["for_ms"] * NANOS_PER_MS)
+            life.loop.sleep_through(self._span_ns(fault))
         return life is not None
 
     def _stall(self, fault: Fault) -> bool:
         """One that the service manager would not bear ends as it ends it."""
-        life, for_ns = self._world.life, fault.parameters["for_ms"] * NANOS_PER_MS
+        life, for_ns = self._world.life, self._span_ns(fault)
         if life is None:
             return False
         life.loop.stand_still(min(for_ns, WATCHDOG_NS))
         if for_ns > WATCHDOG_NS:
             self._world.agenda.after(WATCHDOG_NS, self._world.kill)
         return True
+
+    def _span_ns(self, fault: Fault) -> int:
+        """How long it lasts: not into the time when all is to be well."""
+        return min(fault.parameters["for_ms"] * NANOS_PER_MS, self._world.quiet_ns - self._world.agenda.now_ns)
 
     def _end_task(self, fault: Fault) -> bool:
         """Let what a task waits for fail. A daemon without one of its tasks must end: that breaks no rule."""
