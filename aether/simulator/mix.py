@@ -61,13 +61,13 @@ _SOURCES = (
         heavy_per_day=720,
     ),
     _Source.of("bad_checksum:3 lost_book_frame:2 double_entry:1 crossed_book:2", rare_per_day=24, heavy_per_day=720),
-    # Windows: a heavy one strikes a part of the calls for minutes, ten times an hour.
+    # Windows: a heavy one strikes a part of the calls for minutes, twenty times an hour, for calls are few.
     _Source.of(
         "bad_gateway:3 unavailable:2 busy:2 deadline_elapsed:3 internal_error:2 throttled:1 rate_limited:2 "
         "order_rate_limit:2 lockout:1 invalid_nonce:2 captcha:1 too_many:1 mixed_errors:1 unknown_error:2 "
         "empty_body:1 text_in_text:1 connect_refused:2 insufficient_funds:1",
         rare_per_day=24,
-        heavy_per_day=240,
+        heavy_per_day=480,
     ),
     _Source.of(
         "maintenance:1 cancel_only:1 post_only:1 pair_cancel_only:1 pair_post_only:1 pair_maintenance:1 delisting:1 "
