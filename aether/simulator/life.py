@@ -1,7 +1,8 @@
 """One life of the daemon in a made world: the one start path, on the world's disk, wire, clock and loop.
 
 What is real: settings, journal with SQLite, recovery, Kraken's client, and the machine with all its tasks. What is left
-out: the HTTP server of people and probes (its commands come to the same desk), the log's text, and signals.
+out: the HTTP server of people and probes (its commands come to the same desk), the log's text, the shadow of orders on
+a second made exchange, the tape's files, and signals.
 """
 
 from __future__ import annotations
