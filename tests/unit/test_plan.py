@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from aether.domain.errors import BadConfiguration
@@ -74,6 +76,12 @@ def test_faults_are_put_in_order_of_time() -> None:
 def test_every_kind_is_named_once_and_says_what_it_does() -> None:
     assert all(kind.name == name and kind.meaning for name, kind in KINDS.items())
     assert {kind.fault_class for kind in KINDS.values()} == set(FaultClass)
+
+
+def test_every_kind_is_documented_with_its_rows() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "fault-mix.md").read_text()
+    for kind in KINDS.values():
+        assert f"| {kind.name} | {kind.fault_class.value} | {' '.join(kind.rows)} | {kind.meaning} |" in page
 
 
 def test_a_fault_knows_the_rows_that_it_shows() -> None:
