@@ -5,12 +5,14 @@ PEERS := .venv-peers
 FREQTRADE := .venv-freqtrade
 CASES ?= 1000000
 SEED ?= 1
+SEEDS ?= 300
+HOURS ?= 1
 KILLS ?= 200
 POINTS ?= 100000
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run test check ci peers peers-freqtrade fuzz kills crashes lock clean bench help
+.PHONY: run test check ci peers peers-freqtrade fuzz kills simulate crashes lock clean bench help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -47,6 +49,9 @@ fuzz: $(VENV)/.fuzz ## wound what both decoders read, CASES=1000000 times from S
 
 kills: $(VENV)/.dev ## SIGKILL the real daemon KILLS=200 times at moments of SEED=1, and compare journal and account
 	$(BIN)/python -m tests.kills --kills $(KILLS) --seed $(SEED)
+
+simulate: $(VENV)/.dev ## the whole daemon in SEEDS=300 made worlds for HOURS=1 each, with all that goes wrong there
+	$(BIN)/aether simulate --first-seed $(SEED) --seeds $(SEEDS) --hours $(HOURS)
 
 crashes: $(VENV)/.dev ## cut the power of the journal's disk POINTS=100000 times from SEED=1; goes on where it was stopped
 	$(BIN)/python -m tests.crash_points --points $(POINTS) --seed $(SEED) --state .crash-points-$(SEED).json
