@@ -115,6 +115,7 @@ _CATALOGUE = (
         ("human_cancel", "A24", "a person cancels one of our orders"),
         ("human_amend", "A25", "a person amends one of our orders"),
         ("dead_man", "A30 A24", "the dead man's switch of the account fires"),
+        ("twin", "H03", "a second daemon, on a copy of our journal, places an order"),
         ("many_fills", "A12", "more than 50 fills of a person's orders in one moment"),
         ("deposit", "E08", "dollars or coins are deposited"),
         ("withdrawal", "E08", "dollars or coins are withdrawn"),

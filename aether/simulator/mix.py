@@ -76,8 +76,8 @@ _SOURCES = (
         heavy_per_day=144,
     ),
     _Source.of(
-        "human_order:3 human_trade:3 human_cancel:2 human_amend:2 dead_man:1 many_fills:1 deposit:2 withdrawal:2 "
-        "reward:1 earn_move:2 unknown_asset:1",
+        "human_order:3 human_trade:3 human_cancel:2 human_amend:2 dead_man:1 twin:1 many_fills:1 deposit:2 "
+        "withdrawal:2 reward:1 earn_move:2 unknown_asset:1",
         rare_per_day=24,
         heavy_per_day=1_440,
     ),
@@ -114,7 +114,7 @@ _RANGES: tuple[tuple[str, Ranges], ...] = (
     ("pair_maintenance disk_full low_space", {"for_ms": (5_000, 600_000)}),
     ("delisting", {"for_ms": (300_000, 3_600_000)}),
     ("price_jump", {"percent": (3, 60), "for_ms": (500, 60_000)}),
-    ("human_order", {"for_ms": (1_000, 300_000)}),
+    ("human_order twin", {"for_ms": (1_000, 300_000)}),
     ("many_fills", {"fills": (60, 120)}),
     ("kill", {"after": (1, 400)}),
     ("kill_at_disk power_loss", {"after": (1, 60)}),
@@ -133,10 +133,13 @@ _WINDOWS: Mapping[Level, Ranges] = {
 _TAIL_MS: Mapping[Level, int] = {"rare": 2_000, "heavy": 60_000}
 
 
-def draw_plan(seed: int, seconds: int) -> Plan:
-    """What this seed does in so many seconds: the same on every machine, whatever else is drawn."""
+def draw_plan(seed: int, seconds: int, levels: Mapping[FaultClass, Level] | None = None) -> Plan:
+    """What this seed does in so many seconds: the same on every machine, whatever else is drawn.
+
+    `levels` None draws how much there is of each class too.
+    """
     quiet_s = max(0, seconds - QUIET_S)
-    levels = draw_levels(seed)
+    levels = levels or draw_levels(seed)
     found = [fault for source in _SOURCES for fault in _struck(source, levels, seed, quiet_s)]
     faults = tuple(
         Fault(number, fault.at_ns, fault.kind, fault.draw, fault.parameters)

@@ -28,6 +28,7 @@ from aether.domain.facts import (
     CommandAccepted,
     DifferenceFound,
     EquityMarked,
+    ExternalOrderSeen,
     Fact,
     HoldBegan,
     HoldEnded,
@@ -313,6 +314,17 @@ def _sent_too_early(evidence: Evidence) -> None:
     evidence.sent[0] = replace(evidence.sent[0], durable_seq=1)
 
 
+def _armed_while_starting(evidence: Evidence) -> None:
+    _before_an_order(HoldBegan("starting", "all", "made up"))(evidence)
+    armed = replace(evidence.sent[0], method="cancel_all_orders_after", fields={"timeout": 60})
+    evidence.sent.insert(0, armed)
+
+
+def _twin_seen(evidence: Evidence) -> None:
+    name = f"{_submitted(evidence).cl_ord_id[:6]}zzzzzzzzzzzz"
+    _before_an_order(ExternalOrderSeen("O-TWIN", name, "BTC/USD", None, Side.BUY, Qty(D(1)), Price(D(1))))(evidence)
+
+
 def _many_at_once(evidence: Evidence) -> None:
     index = _first(evidence, OrderSubmitted)
     fact = _submitted(evidence)
@@ -385,6 +397,7 @@ BREAKS: list[tuple[str, str, Break]] = [
     ("S12", "an order is decided on a difference", _before_an_order(DifferenceFound("USD", D(1), D(2), "made up"))),
     ("S12", "an order is decided on a crossed book", _quoting(bid=lambda quote: quote.ask)),
     ("S12", "an order leaves after a halt", _after(OrderSubmitted, lambda _: HALTED)),
+    ("S12", "the dead man's switch is armed too early", _armed_while_starting),
     ("S13", "all orders are cancelled, of others too", _asking("cancel_all")),
     ("S13", "another's order is cancelled", _asking("cancel_order", order_id=["O-OTHER"])),
     ("S13", "another's order is amended", _asking("AmendOrder", txid="O-OTHER")),
@@ -408,6 +421,7 @@ BREAKS: list[tuple[str, str, Break]] = [
     ("S30", "an acknowledged fact is gone", _losing(OrderSubmitted)),
     ("S32", "a run begins out of turn", _changing(RunStarted, run=3)),
     ("S32", "a fact is of another run", _of_another_run),
+    ("S32", "a second daemon is heard of, and trading goes on", _twin_seen),
     ("S33", "a run ends clean with an order under way", _after(OrderSubmitted, lambda _: CLEAN)),
     ("L3", "a halt is told twice", _before_an_order(HALTED, HALTED)),
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from heapq import heappop, heappush
 
 import pytest
 
+from aether.core.order_ids import read_mark
 from aether.domain.values import NANOS_PER_S
 from aether.sim.crowd import Crowd
 from aether.sim.exchange import Event, Exchange, NewOrder, Order, OrderEvent, PublicTrade
@@ -68,10 +69,17 @@ class Stage:
     def strike(self, kind: str, draw: int = 1, **parameters: int) -> bool:
         return self.acts[kind](Fault(1, 0, kind, draw, parameters))
 
-    def order_of_ours(self, pair: str = "BTC/USD", qty: str = "0.01") -> Order:
+    def order_of_ours(self, pair: str = "BTC/USD", qty: str = "0.01", name: str = "a-1") -> Order:
         last = self.exchange.last_trade_price(pair)
         assert last is not None
-        new = NewOrder(pair, "buy", "limit", D(qty), D(int(last * D("0.95"))), cl_ord_id=f"a-1-{pair[:3]}")
+        new = NewOrder(
+            pair,
+            "buy",
+            "limit",
+            D(qty),
+            D(int(last * D("0.95"))),
+            cl_ord_id=f"{name}-{pair[:3]}" if name == "a-1" else name,
+        )
         return self.exchange.add_order("main", new, self.now_ns)
 
     def ended(self) -> list[str]:
@@ -215,6 +223,21 @@ def test_the_switch_of_the_account_fires_a30(stage: Stage) -> None:
     assert stage.tally.kinds["dead_man"] == 1
     assert stage.exchange.open_orders("main") == []
     assert stage.ended() == ["Cancel all orders after timeout"]
+
+
+@pytest.mark.parametrize("draw", SEEDS)
+def test_a_second_daemon_sends_an_order_under_our_mark_and_takes_it_back_h03(stage: Stage, draw: int) -> None:
+    assert not stage.strike("twin", draw, for_ms=20_000)
+    ours = read_mark(stage.order_of_ours(name="aemade0001zz000001").cl_ord_id)
+    assert stage.strike("twin", draw, for_ms=20_000)
+    twin = read_mark(stage.exchange.open_orders("main")[1].cl_ord_id)
+    assert ours is not None
+    assert twin is not None
+    assert (twin.tag, twin.run > ours.run) == (ours.tag, True)
+
+    stage.pass_s(21)
+
+    assert len(stage.exchange.open_orders("main")) == 1
 
 
 def test_more_fills_come_than_a_snapshot_holds_while_nobody_listens_a12(stage: Stage) -> None:

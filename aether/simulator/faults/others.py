@@ -7,9 +7,10 @@ from contextlib import suppress
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from random import Random
 
+from aether.core.order_ids import CL_ORD_ID_PREFIX, base36, read_mark
 from aether.domain.values import NANOS_PER_MS, rounded_to_step
 from aether.sim.assets import BY_NAME
-from aether.sim.exchange import Amend, Exchange, ExchangeRefusal, Order, PairRules
+from aether.sim.exchange import Amend, Exchange, ExchangeRefusal, NewOrder, Order, PairRules
 from aether.sim.foreign_acts import EARNS, ForeignActs
 from aether.simulator.faults.tally import Act, Acts, Later, Tally
 from aether.simulator.plan import Fault
@@ -59,6 +60,7 @@ class OthersFaults:
             "human_cancel": self._as_soon_as(self._where_funds_allow(self._cancel)),
             "human_amend": self._as_soon_as(self._where_funds_allow(self._amend)),
             "dead_man": self._as_soon_as(self._where_funds_allow(self._fire)),
+            "twin": self._where_funds_allow(self._double),
             "many_fills": self._where_funds_allow(self._fill_often),
             "deposit": self._where_funds_allow(self._deposit),
             "withdrawal": self._where_funds_allow(self._withdraw),
@@ -113,6 +115,22 @@ class OthersFaults:
         with suppress(ExchangeRefusal):  # it may be filled, or the exchange in maintenance
             self._exchange.cancel_order(self._account, order.order_id, self._later.now_ns)
         self._settle()
+
+    def _double(self, fault: Fault, random: Random) -> bool:
+        """It has our journal's mark, and an epoch that the journal never had: it began after the copy was made."""
+        sent = (*self._ours(), *self._exchange.closed_orders(self._account))
+        ours = next((mark for order in sent if (mark := read_mark(order.cl_ord_id))), None)
+        if ours is None:
+            return False
+        rules, last = self._market(random)
+        away = last * random.randint(*_AWAY_BPS) / 10_000
+        name = f"{CL_ORD_ID_PREFIX}{ours.tag}{base36(ours.run + 1_000, 4)}{base36(random.randrange(36**8), 8)}"
+        new = NewOrder(
+            rules.name, "buy", "limit", _qty(rules, last, random), _price(rules, last - away), cl_ord_id=name
+        )
+        order = self._exchange.add_order(self._account, new, self._later.now_ns)
+        self._later.after(fault.parameters["for_ms"] * NANOS_PER_MS, lambda: self._take_back(order))
+        return True
 
     def _trade(self, _: Fault, random: Random) -> bool:
         rules, last = self._market(random)

@@ -143,6 +143,13 @@ def not_while_halted(_: Evidence, reading: Reading, sent: Sent) -> str | None:
     return None
 
 
+def not_armed_before_the_account_is_known(_: Evidence, reading: Reading, sent: Sent) -> str | None:
+    """S12: While reconciling after a start, no AddOrder leaves, nor is the dead man's switch armed."""
+    if sent.method in DEAD_MAN and timeout_asked(sent) and ("starting", "all") in reading.holds:
+        return "the dead man's switch was armed before the account was compared in this run"
+    return None
+
+
 def only_ours_are_touched(evidence: Evidence, reading: Reading, sent: Sent) -> str | None:
     """S13: An order that is not ours is never cancelled or amended.
 
@@ -258,6 +265,23 @@ def _over_a_share(fact: OrderSubmitted, reading: Reading, worth: Decimal) -> str
     return None
 
 
+def a_second_daemon_stops_this_one(evidence: Evidence, reading: Reading, numbered: Numbered) -> str | None:
+    """S32: At most one process trades an account: whoever has heard of another's order stops until people resume."""
+    if not isinstance(numbered.fact, OrderSubmitted):
+        return None
+    mark = numbered.fact.cl_ord_id[: len("ae") + 4]  # the program's, and the journal's tag
+    for seen in reading.external.values():
+        name = seen.cl_ord_id or ""
+        if not name.startswith(mark) or name in reading.orders:
+            continue
+        for earlier in reversed(evidence.committed[: numbered.seq - 1]):
+            if isinstance(earlier.fact, TradingHalted) and earlier.fact.code == "halt_foreign_order":
+                break
+            if earlier.fact == seen:
+                return f"{numbered.fact.cl_ord_id} was submitted although {name} shows that another daemon trades here"
+    return None
+
+
 def along_the_table(_: Evidence, reading: Reading, numbered: Numbered) -> str | None:
     """S9: Order status moves only along the table's edges; cum_qty never decreases and never exceeds order_qty."""
     fact = numbered.fact
@@ -361,6 +385,7 @@ SENT_RULES = (
     ("S5", spot_and_by_the_rules),
     ("S6", as_approved),
     ("S12", not_while_halted),
+    ("S12", not_armed_before_the_account_is_known),
     ("S13", only_ours_are_touched),
     ("S14", not_after_the_kill_switch),
     ("S32", of_the_present_epoch),
@@ -374,5 +399,6 @@ FACT_RULES = (
     ("S10", an_end_is_true),
     ("S11", absence_is_proven),
     ("S12", not_while_held),
+    ("S32", a_second_daemon_stops_this_one),
 )
 WHOLE_RULES = (("S6", every_order_was_meant), ("S10", what_never_lived_does_not_live))
