@@ -33,7 +33,7 @@ BUSY: Mapping[str, Any] = {
     "orders": {"resting_s_max": 20},
 }
 BUSY_TREND: Mapping[str, Any] = {"edge_percent": 1_000, "fast_bars": 4, "slow_bars": 16}
-BALANCES: Mapping[str, str] = {"USD": "20000"}
+USD = ("20000", "20000", "700")
 SPEED = 30  # recorded hours in one: about one trade a second and pair
 
 RECORDED_DAYS = 330  # of 2020-10 to 2021-09, so that a run does not end beyond them
@@ -41,14 +41,21 @@ RECORDED_FROM = date(2020, 10, 5)
 
 
 def settings_of(seed: int) -> Settings:
-    """The settings under which a seed runs: its days are drawn from the recorded year."""
+    """The settings under which a seed runs: its days are drawn from the recorded year.
+
+    So is its money, for what is promised twice shows only where it is short; and whether the switch is armed.
+    """
     random = Random(f"{seed}:settings")  # noqa: S311 - a made world, no secret
     start = RECORDED_FROM + timedelta(days=random.randrange(RECORDED_DAYS))
     shipped = _shipped()
     trends = {name: trend.model_dump() | dict(BUSY_TREND) for name, trend in shipped.strategies.items()}
-    sandbox = {"balances": BALANCES, "speed": SPEED, "start": f"{start}T00:00:00Z"}
+    usd, orders = random.choice(USD), dict(BUSY["orders"])
+    if not random.randrange(3):
+        orders |= {"account_is_ours": True, "dead_man_s": 60}
+    sandbox = {"balances": {"USD": usd}, "speed": SPEED, "start": f"{start}T00:00:00Z"}
     return load_settings(
-        default_config_path(), {**BUSY, "world": {"seed": seed}, "strategies": trends, "sandbox": sandbox}
+        default_config_path(),
+        {**BUSY, "orders": orders, "world": {"seed": seed}, "strategies": trends, "sandbox": sandbox},
     )
 
 
@@ -58,16 +65,23 @@ def _shipped() -> Settings:
 
 
 def run_seed(
-    seed: int, *, seconds: int, plan: Plan | None = None, keep: Callable[[int, bytes], None] | None = None
+    seed: int,
+    *,
+    seconds: int,
+    plan: Plan | None = None,
+    keep: Callable[[int, bytes], None] | None = None,
+    stops_at_first: bool = False,
 ) -> Outcome:
     """Let one world live for so many seconds of its own time. `plan` None draws what goes wrong from the seed.
 
-    `keep` is handed all that the trace is made of, each with the exchange's time in nanoseconds.
+    `keep` is handed all that the trace is made of, each with the exchange's time in nanoseconds. `stops_at_first` ends
+    the run at the first broken property.
     """
     plan = plan or draw_plan(seed, seconds)
     began_s = process_time()
     world = World(seed, settings_of(seed), length_ns=plan.length_ns, quiet_ns=plan.quiet_ns, judge=Checker())
     world.wire.keep = keep
+    world.stops_at_first = stops_at_first
     tally = afflict(world, plan)
     world.run()
     return Outcome(

@@ -64,6 +64,7 @@ class World:
 
     `disk_trouble` is asked before each disk operation, `wire.trouble` for each message, `box` strikes at Kraken's end.
     `may_fail` says that the present life was dealt a fault that ends a process: its failure breaks no rule.
+    `stops_at_first` ends a run that has broken a property, for whoever wants to know only whether it does.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class World:
         self.end_ns = START_NS + length_ns
         self.quiet_ns = START_NS + quiet_ns
         self.is_over = False
+        self.stops_at_first = False
         self._losses = self.random("losses")
         self._latency = self.random("disk")
         self._starts_ns: list[int] = []
@@ -228,7 +230,10 @@ class World:
     def _second(self) -> None:
         evidence = self._look()
         self.judge.after_step(evidence)
-        if self.agenda.now_ns >= self.quiet_ns:
+        if self.stops_at_first and self.judge.violations:
+            self.is_over = True
+            self.kill()
+        elif self.agenda.now_ns >= self.quiet_ns:
             self.judge.in_tail(evidence)
 
     def _move_market(self) -> None:
@@ -283,6 +288,10 @@ class World:
     def lost(self, why: str) -> None:
         """Something that was acknowledged is not on the disk any more."""
         self.judge.not_kept(self._look(), why)
+
+    def halt_given(self, scope: str) -> None:
+        """A person pressed the kill switch, and it has returned."""
+        self.judge.halt_given(self._look(), scope)
 
     def recovered(self) -> None:
         """A life has compared its account with the exchange's for the first time."""

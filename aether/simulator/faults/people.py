@@ -125,7 +125,9 @@ class People:
         if isinstance(command, Halt):
             self._world.halt_given(command.scope)
         with suppress(CommandUnanswered):  # people see that, and look
-            await life.desk.give(OPERATOR, command, f"person-{self._requests}", _ANSWER_S)
+            outcome = await life.desk.give(OPERATOR, command, f"person-{self._requests}", _ANSWER_S)
+            if isinstance(command, Halt) and outcome.accepted:
+                self._world.halt_given(command.scope)
 
 
 def _ignore(_: object) -> None:

@@ -164,6 +164,7 @@ class Checker:
                 self._tell("L5", f"a halt of {scope} was given at {at_ns} and stops nothing yet", evidence)
             else:
                 waiting.append((at_ns, scope))
+                self.reading.latched |= frozenset(ours)  # whatever the latch says, it was promised
         self._halts_given = waiting
 
     def _tell(self, rule: str, why: str, evidence: Evidence) -> None:
