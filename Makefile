@@ -12,7 +12,7 @@ POINTS ?= 100000
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run test check ci peers peers-freqtrade fuzz kills simulate crashes lock clean bench help
+.PHONY: run test check ci peers peers-freqtrade fuzz kills simulate crashes planted lock clean bench help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -35,6 +35,7 @@ ci: $(VENV)/.fuzz ## what `make test` leaves out: longer properties, fuzzing, a 
 	$(BIN)/python -m tests.fuzz --cases 10000
 	$(BIN)/python -m tests.fuzz.coverage_guided --cases 10000
 	$(BIN)/python -m tests.kills --kills 5
+	$(BIN)/python -m tests.planted --replay --jobs 2
 	$(MAKE) peers
 
 peers: $(VENV)/.run $(PEERS)/.done ## other people's clients on the sandbox
@@ -55,6 +56,9 @@ simulate: $(VENV)/.dev ## the whole daemon in SEEDS=300 made worlds for HOURS=1 
 
 crashes: $(VENV)/.dev ## cut the power of the journal's disk POINTS=100000 times from SEED=1; goes on where it was stopped
 	$(BIN)/python -m tests.crash_points --points $(POINTS) --seed $(SEED) --state .crash-points-$(SEED).json
+
+planted: $(VENV)/.dev ## search a seed of the simulator for each planted defect that has none yet; goes on where it was stopped
+	$(BIN)/python -m tests.planted --jobs 2
 
 bench: $(VENV)/.dev $(PEERS)/.done ## speed and memory, each figure beside a peer or a floor of the same run
 	$(BIN)/python tests/bench/run.py
