@@ -282,16 +282,12 @@ class World:
         self.judge.after_step(self._look())
 
     def halt_given(self, scope: str) -> None:
-        """A person presses the kill switch: from the next turn of the loop on it must hold."""
+        """A person presses the kill switch, or it has returned: from the next turn of the loop on it must hold."""
         self.judge.halt_given(self._look(), scope)
 
     def lost(self, why: str) -> None:
         """Something that was acknowledged is not on the disk any more."""
         self.judge.not_kept(self._look(), why)
-
-    def halt_given(self, scope: str) -> None:
-        """A person pressed the kill switch, and it has returned."""
-        self.judge.halt_given(self._look(), scope)
 
     def recovered(self) -> None:
         """A life has compared its account with the exchange's for the first time."""
