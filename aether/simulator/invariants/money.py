@@ -13,6 +13,7 @@ from aether.core.order_ids import read_mark
 from aether.domain.facts import Numbered, OrderFilled
 from aether.domain.orders import Liquidity
 from aether.domain.values import MONEY, ZERO, Qty
+from aether.sim.assets import find_asset
 from aether.sim.records import LedgerEntry, Trade
 from aether.simulator.evidence import Evidence
 from aether.simulator.invariants.reading import Reading
@@ -99,11 +100,21 @@ def sums_are_the_balances(evidence: Evidence, reading: Reading) -> Iterator[str]
     """
     if reading.opened_ns is None:
         return
-    booked = _booked_by_the_exchange(evidence, reading)
-    for asset in {**booked, **reading.balances}:
-        ours, theirs = reading.balances.get(asset, ZERO), booked.get(asset, ZERO)
+    booked, ours_by_name = _booked_by_the_exchange(evidence, reading), _by_name(reading.balances)
+    for asset in {**booked, **ours_by_name}:
+        ours, theirs = ours_by_name.get(asset, ZERO), booked.get(asset, ZERO)
         if ours != theirs:
             yield f"{asset}: the journal adds up to {ours}, the exchange to {theirs}"
+
+
+def _by_name(amounts: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Amounts by the v2 name of their asset: of one that no pair of ours has, the daemon knows REST's name alone."""
+    sums: dict[str, Decimal] = {}
+    for asset, amount in amounts.items():
+        known = find_asset(asset)
+        name = asset if known is None else known.name
+        sums[name] = MONEY.add(sums.get(name, ZERO), amount)
+    return sums
 
 
 def _booked_by_the_exchange(evidence: Evidence, reading: Reading) -> dict[str, Decimal]:
