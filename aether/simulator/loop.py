@@ -34,6 +34,11 @@ class WorldLoop(VirtualTimeLoop):
         """Turns taken so far."""
         return self._turns.taken
 
+    @property
+    def still_ns(self) -> int:
+        """For how long it was made to stand still, or its machine to sleep, so far."""
+        return self._waits.still_ns
+
     def kill_after(self, turns: int) -> None:
         """Let the process die before it takes so many more turns; an earlier death stays."""
         self._turns.left = min(turns, self._turns.left)
@@ -80,6 +85,7 @@ class _WorldSelector(JumpingSelector):
         self._turns = turns
         self._began_ns = agenda.now_ns
         self._asleep_ns = 0
+        self.still_ns = 0
 
     def wait(self, timeout_s: float | None) -> None:
         act_ns = self._agenda.next_ns()
@@ -90,10 +96,12 @@ class _WorldSelector(JumpingSelector):
         self._turns.live()
 
     def stand_still(self, for_ns: int) -> None:
+        self.still_ns += for_ns
         self._reach(self._agenda.now_ns + for_ns)
 
     def sleep_through(self, for_ns: int) -> None:
         self._asleep_ns += for_ns
+        self.still_ns += for_ns
         self._reach(self._agenda.now_ns + for_ns)
 
     def _reach(self, to_ns: int) -> None:

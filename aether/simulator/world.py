@@ -137,7 +137,7 @@ class World:
         """An orderly stop, as by SIGTERM; False where nothing lives that could be asked."""
         if self.machine is None or self.life is None:
             return False
-        self._stop_asked_ns = self._stop_asked_ns or self.agenda.now_ns
+        self._stop_asked_ns = self._stop_asked_ns or self.agenda.now_ns - self.life.loop.still_ns
         self.life.loop.call_soon(self.machine.supervisor.ask_to_stop, why)
         return True
 
@@ -191,7 +191,9 @@ class World:
             except Exception as error:  # noqa: BLE001 - whatever ends the program ends this life of it
                 why = _told(error)
         if why == "" and self._stop_asked_ns:
-            self.judge.stopped(self._look(), self.agenda.now_ns - self._stop_asked_ns, self._stop_ns_max)
+            # What a stalled loop and a sleeping machine take is no time in which it could have stopped.
+            took_ns = self.agenda.now_ns - life.loop.still_ns - self._stop_asked_ns
+            self.judge.stopped(self._look(), took_ns, self._stop_ns_max)
         self.evidence.machine = self.life = None
         self.ended.append(Ended(life.number, self.agenda.now_ns, why))
         if why not in ("", "killed") and not self.may_fail:
