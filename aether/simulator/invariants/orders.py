@@ -282,7 +282,7 @@ def a_second_daemon_stops_this_one(evidence: Evidence, reading: Reading, numbere
     return None
 
 
-def along_the_table(_: Evidence, reading: Reading, numbered: Numbered) -> str | None:
+def along_the_table(evidence: Evidence, reading: Reading, numbered: Numbered) -> str | None:
     """S9: Order status moves only along the table's edges; cum_qty never decreases and never exceeds order_qty."""
     fact = numbered.fact
     if type(fact) not in EVENT_OF or (isinstance(fact, OrderFilled) and fact.cl_ord_id is None):
@@ -294,8 +294,13 @@ def along_the_table(_: Evidence, reading: Reading, numbered: Numbered) -> str | 
     event = EVENT_OF[type(fact)]
     if event not in TRANSITIONS[story.state]:
         return f"{name}: {event} while {story.state}"
-    if isinstance(fact, OrderFilled) and MONEY.add(story.filled, fact.qty.coins) > max(story.qty, story.qty_most):
-        return f"{name}: filled {MONEY.add(story.filled, fact.qty.coins)} of {story.qty}"
+    if isinstance(fact, OrderFilled) and (filled := MONEY.add(story.filled, fact.qty.coins)) > max(
+        story.qty, story.qty_most
+    ):
+        # Somebody may have made the order larger, and its fill be heard before that is: true, and the daemon halts.
+        truth = evidence.exchange.find_order(evidence.account, cl_ord_id=name)
+        if truth is None or filled > truth.qty:
+            return f"{name}: filled {filled} of {story.qty}"
     if isinstance(fact, OrderEnded) and fact.cum_qty is not None and fact.cum_qty.coins < story.filled:
         return f"{name}: ended with {fact.cum_qty}, {story.filled} are booked"
     return None
