@@ -83,10 +83,13 @@ class ProcessFaults:
         return True
 
     def _suspend(self, fault: Fault) -> bool:
+        """It wakes before the quiet time: what is judged there needs a daemon that can act."""
         life = self._world.life
-        if life is not None:
-            life.loop.sleep_through(self._span_ns(fault))
-        return life is not None
+        awake_ns = self._world.quiet_ns - self._world.agenda.now_ns
+        if life is None or awake_ns <= 0:
+            return False
+        life.loop.sleep_through(min(self._span_ns(fault), awake_ns))
+        return True
 
     def _stall(self, fault: Fault) -> bool:
         """One that the service manager would not bear ends as it ends it."""
