@@ -1,14 +1,14 @@
 """Many seeds, in as many worker processes as there are cores: run, repeat each tenth, cut the failing plans down.
 
 A worker is a fresh interpreter (spawn): it shares nothing with this one, and a seed's trace must be the same in any.
+Repeats are made by workers of their own, whose hashes of texts are salted anew.
 """
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from itertools import repeat
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -58,9 +58,29 @@ def _outcomes(run: RunSeed, seeds: Sequence[int], seconds: int, jobs: int) -> It
         for seed in seeds:
             yield run(seed, seconds, None)
         return
-    workers = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=RUNS_PER_WORKER)
+    for batch in _batches(seeds, jobs * RUNS_PER_WORKER):
+        yield from _in_workers(run, batch, seconds, jobs)
+
+
+def _batches(seeds: Sequence[int], most: int) -> Iterator[Sequence[int]]:
+    """Parts of them in their order, none with a seed twice."""
+    while seeds:
+        ends = next((place for place, seed in enumerate(seeds) if seed in seeds[:place]), len(seeds))
+        ends = min(ends, most)
+        yield seeds[:ends]
+        seeds = seeds[ends:]
+
+
+def _in_workers(run: RunSeed, seeds: Sequence[int], seconds: int, jobs: int) -> Iterator[Outcome]:
+    """Each as it ends. The workers are new, and gone afterwards.
+
+    Not by `max_tasks_per_child`: with all the work handed in beforehand, Python 3.11 replaces no worker that has done
+    its share, and waits for ever (python/cpython#115634).
+    """
+    workers = ProcessPoolExecutor(min(jobs, len(seeds)), mp_context=get_context("spawn"))
     try:
-        yield from workers.map(run, seeds, repeat(seconds), repeat(None))
+        for done in as_completed([workers.submit(run, seed, seconds, None) for seed in seeds]):
+            yield done.result()
     finally:
         workers.shutdown(cancel_futures=True)
 

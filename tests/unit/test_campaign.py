@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,19 @@ def test_each_seed_runs_once_and_each_tenth_twice() -> None:
     run_campaign(tally, jobs=1, run=runs)
     assert runs.asked == [*range(1, 13), 1, 11]
     assert (tally.is_clean, tally.missing) == (True, ())
+
+
+def _in_a_worker(seed: int, _: int, __: Plan | None) -> Outcome:
+    return replace(_outcome(seed), trace="", rows={f"worker {os.getpid()}": 1})
+
+
+def test_more_runs_than_the_first_workers_may_make_all_end_and_repeats_are_made_elsewhere() -> None:
+    tally = Tally(replace(CAMPAIGN, seeds=2 * campaign.RUNS_PER_WORKER + 2))
+    run_campaign(tally, jobs=2, run=_in_a_worker)
+    assert tally.missing == ()
+    first, again = ({*chain.from_iterable(o.rows for o in of.values())} for of in (tally.outcomes, tally.repeats))
+    assert not first & again
+    assert len(first) >= 2
 
 
 def test_a_trace_that_differs_is_no_clean_end() -> None:
