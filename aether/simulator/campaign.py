@@ -63,10 +63,10 @@ def _outcomes(run: RunSeed, seeds: Sequence[int], seconds: int, jobs: int) -> It
 
 
 def _batches(seeds: Sequence[int], most: int) -> Iterator[Sequence[int]]:
-    """Parts of them in their order, none with a seed twice."""
+    """Parts of them in their order; where the numbers fall back the repeats begin, and a part of its own with them."""
     while seeds:
-        ends = next((place for place, seed in enumerate(seeds) if seed in seeds[:place]), len(seeds))
-        ends = min(ends, most)
+        falls_back = (place for place in range(1, len(seeds)) if seeds[place] <= seeds[place - 1])
+        ends = min(next(falls_back, len(seeds)), most)
         yield seeds[:ends]
         seeds = seeds[ends:]
 
