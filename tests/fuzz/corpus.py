@@ -82,6 +82,7 @@ ANSWERS_IN: Mapping[str, Sequence[str]] = {
     "ClosedOrders": ("kraken-async-rs/rest-closed_orders.json",),
     "QueryOrders": ("xchange/market-ask-order.json", "ccxt/fetchOrder-closed-market.json"),
     "TradesHistory": ("kraken-async-rs/rest-trades_history.json",),
+    "Ledgers": ("kraken-async-rs/rest-ledgers_info.json", "xchange/ledgerinfo-data.json"),
     "TradeVolume": ("kraken-async-rs/rest-trade_volume.json",),
     "CancelAll": ("kraken-async-rs/rest-cancel_all_orders.json",),
     "GetApiKeyInfo": ("kraken-net/rest-get-api-key-info.json",),

@@ -13,6 +13,7 @@ import msgspec
 from aether.domain.spot_gate import recall
 from aether.kraken import account
 from aether.kraken.key_passport import read_passport
+from aether.kraken.ledger_rows import read_ledgers
 from aether.kraken.listings import read_asset_names, read_bars, read_listings
 from aether.kraken.outcomes import stopped_by_result
 from aether.kraken.strict_json import Malformed, Unreadable, check
@@ -50,6 +51,7 @@ def results() -> Read:
         lambda result: account.read_closed_orders(result, gate),
         lambda result: account.read_queried_orders(result, gate),
         lambda result: account.read_trades(result, gate),
+        lambda result: read_ledgers(result, NAMES),
         lambda result: account.read_balances(result, NAMES),
         lambda result: account.read_fees(result, gate),
         account.read_token,
