@@ -12,10 +12,9 @@ from types import MappingProxyType
 
 import msgspec
 
-from aether.domain.errors import BadConfiguration, VenueRefused
+from aether.domain.errors import BadConfiguration, VenueRefused, VenueUnavailable
 from aether.domain.values import NANOS_PER_S
 from aether.kraken.endpoints import Endpoint
-from aether.kraken.key_standing import NONCE_IS_STUCK
 from aether.kraken.refusals import is_bad_nonce
 from aether.kraken.rest import RestClient
 from aether.kraken.shapes import ABSENT, Raw, is_there
@@ -41,7 +40,6 @@ NEEDED: Mapping[str, str] = MappingProxyType(
 FUNDING = frozenset({"add-funds", "withdraw-funds", "earn-funds", "add-withdraw-address", "update-withdraw-address"})
 """Permissions that move money, or prepare to; a daemon's key never needs one."""
 
-_OR_SHARED = ", or stop the program that uses this one now"
 _HARMLESS = frozenset({"export-data"})
 _MONEY_WORDS = ("fund", "withdraw", "deposit", "transfer", "earn", "stake")
 
@@ -83,17 +81,28 @@ class KeyPassport:
 
 
 async def ask_passport(rest: RestClient) -> KeyPassport:
-    """The passport of the client's key. Raises VenueUnavailable, VenueRefused: also for one that cannot be read."""
+    """The passport of the client's key. Raises VenueRefused, also for one that cannot be read, and VenueUnavailable.
+
+    A refused nonce is a reason to ask again, with a higher one, until the key's standing says that none will do.
+    """
     try:
-        result = await rest.call(Endpoint.API_KEY_INFO)
+        result = await _answer(rest)
     except VenueRefused as refusal:
-        # This is the first signed call of a start, and was made twice with rising nonces: no third is needed to know.
-        why = f"{refusal.text}: {NONCE_IS_STUCK}{_OR_SHARED}" if is_bad_nonce(refusal.text) else refusal.text
-        raise VenueRefused(refusal.code, f"GetApiKeyInfo: {why}") from refusal
+        raise VenueRefused(refusal.code, f"GetApiKeyInfo: {refusal.text}") from refusal
     try:
         return read_passport(result)
     except Unreadable as error:
         raise VenueRefused("venue_invalid", f"GetApiKeyInfo cannot be read: {error}") from error
+
+
+async def _answer(rest: RestClient) -> Raw:
+    try:
+        return await rest.call(Endpoint.API_KEY_INFO)
+    except VenueRefused as refusal:
+        rest.standing.check()
+        if is_bad_nonce(refusal.text):
+            raise VenueUnavailable(f"GetApiKeyInfo: {refusal.text}") from refusal
+        raise
 
 
 def examine(passport: KeyPassport, clock: Clock) -> tuple[str, ...]:

@@ -23,7 +23,8 @@ from aether.kraken.refusals import (
 from aether.ports import Clock
 
 LOCKOUT_S = 15 * 60
-BAD_NONCES_MAX = 3  # in a row
+BAD_NONCES_MAX = 3  # in a row, and
+BAD_NONCES_LAST_S = 10  # for so long: refusals of a moment, as of calls that overtook each other, end by themselves
 BAD_NONCES_WINDOW_S = 10 * 60
 BAD_NONCES_IN_WINDOW_MAX = 6  # with good ones between them: two programs that take turns
 KEY_IS_SHARED = (
@@ -31,7 +32,7 @@ KEY_IS_SHARED = (
 )
 NONCE_IS_STUCK = (
     "this API key was used before with larger nonces than ours, in another unit, and Kraken never goes back: "
-    "make a new API key"
+    "make a new API key, or stop the program that uses this one now"
 )
 
 
@@ -45,7 +46,8 @@ class KeyStanding:
         self._throttle = Silence(clock)
         self._was_accepted = False
         self._bad_in_a_row = 0
-        self._bad_ns: deque[int] = deque(maxlen=BAD_NONCES_IN_WINDOW_MAX)
+        self._bad_since_ns = 0
+        self._turns_ns: deque[int] = deque(maxlen=BAD_NONCES_IN_WINDOW_MAX)
 
     @property
     def fatal_code(self) -> str:
@@ -62,15 +64,12 @@ class KeyStanding:
     def refused(self, text: str) -> Refusal:
         """Kraken's error text: what it proves. What it says of the key is remembered."""
         refusal = classify(text)
-        if is_bad_nonce(text):
-            self._bad_in_a_row += 1
-            self._bad_ns.append(self._clock.monotonic_ns())
         if is_lockout(text):
             self._lockout.keep(text, LOCKOUT_S)
         elif refusal.kind is RefusalClass.FATAL and not is_about_funding(text):
             self._fatal = VenueRefused(refusal.code, text)
-        elif self._bad_in_a_row >= BAD_NONCES_MAX or self._is_taking_turns():
-            self._fatal = VenueRefused("venue_auth", KEY_IS_SHARED if self._was_accepted else NONCE_IS_STUCK)
+        elif is_bad_nonce(text):
+            self._refused_nonce(self._clock.monotonic_ns())
         wait_s = throttled_s(text, self._clock.wall_ns())
         if wait_s:
             self._throttle.keep(text, wait_s)
@@ -81,7 +80,16 @@ class KeyStanding:
         self._was_accepted = True
         self._bad_in_a_row = 0
 
+    def _refused_nonce(self, now_ns: int) -> None:
+        if not self._bad_in_a_row:
+            self._bad_since_ns = now_ns
+            self._turns_ns.append(now_ns)
+        self._bad_in_a_row += 1
+        has_lasted = now_ns - self._bad_since_ns >= BAD_NONCES_LAST_S * NANOS_PER_S
+        if (self._bad_in_a_row >= BAD_NONCES_MAX and has_lasted) or self._is_taking_turns():
+            self._fatal = VenueRefused("venue_auth", KEY_IS_SHARED if self._was_accepted else NONCE_IS_STUCK)
+
     def _is_taking_turns(self) -> bool:
         """Our calls leave one by one with rising nonces: who keeps refusing them but another program's?"""
-        is_full = len(self._bad_ns) == BAD_NONCES_IN_WINDOW_MAX
-        return is_full and self._bad_ns[-1] - self._bad_ns[0] <= BAD_NONCES_WINDOW_S * NANOS_PER_S
+        is_full = len(self._turns_ns) == BAD_NONCES_IN_WINDOW_MAX
+        return is_full and self._turns_ns[-1] - self._turns_ns[0] <= BAD_NONCES_WINDOW_S * NANOS_PER_S

@@ -6,6 +6,8 @@ from aether.domain.errors import VenueRefused, VenueUnavailable
 from aether.domain.values import NANOS_PER_S, UtcNanos
 from aether.kraken.key_standing import (
     BAD_NONCES_IN_WINDOW_MAX,
+    BAD_NONCES_LAST_S,
+    BAD_NONCES_MAX,
     BAD_NONCES_WINDOW_S,
     KEY_IS_SHARED,
     LOCKOUT_S,
@@ -75,13 +77,24 @@ def test_c07_a_lockout_lasts_its_time_and_each_further_one_begins_it_anew(
     standing.check()
 
 
-def test_c03_the_third_bad_nonce_in_a_row_is_fatal_and_a_good_one_between_begins_anew(standing: KeyStanding) -> None:
+def refuse_nonces(clock: HandClock, standing: KeyStanding, *, for_s: int) -> None:
+    """The fewest that can end a key, over that time."""
+    for _ in range(BAD_NONCES_MAX - 1):
+        standing.refused("EAPI:Invalid nonce")
+    standing.check()
+    clock.now_ns += for_s * NANOS_PER_S
     standing.refused("EAPI:Invalid nonce")
+
+
+def test_c03_bad_nonces_in_a_row_are_fatal_once_they_last_and_a_good_one_between_begins_anew(
+    clock: HandClock, standing: KeyStanding
+) -> None:
     standing.refused("EAPI:Invalid nonce")
     standing.accepted()
-    standing.refused("EAPI:Invalid nonce")
-    standing.refused("EAPI:Invalid nonce")
+    clock.now_ns += BAD_NONCES_LAST_S * NANOS_PER_S
+    refuse_nonces(clock, standing, for_s=BAD_NONCES_LAST_S - 1)
     standing.check()
+    clock.now_ns += NANOS_PER_S
     standing.refused("EAPI:Invalid nonce")
 
     with pytest.raises(VenueRefused, match=KEY_IS_SHARED):
@@ -89,26 +102,43 @@ def test_c03_the_third_bad_nonce_in_a_row_is_fatal_and_a_good_one_between_begins
     assert standing.fatal_code == "venue_auth"
 
 
-def test_a_no_about_something_else_does_not_hide_that_the_key_is_dead(standing: KeyStanding) -> None:
-    for text in [*["EAPI:Invalid nonce"] * 3, "EOrder:Unknown order"]:
-        standing.refused(text)
+def test_c01_refused_nonces_of_a_moment_are_no_end_however_many(standing: KeyStanding) -> None:
+    for _ in range(2 * BAD_NONCES_IN_WINDOW_MAX):
+        standing.refused("EAPI:Invalid nonce")
+
+    standing.check()
+
+
+def test_a_no_about_something_else_makes_no_refused_nonce_last(clock: HandClock, standing: KeyStanding) -> None:
+    refuse_nonces(clock, standing, for_s=0)
+    clock.now_ns += BAD_NONCES_LAST_S * NANOS_PER_S
+    standing.refused("EOrder:Unknown order")
+
+    standing.check()
+
+
+def test_a_no_about_something_else_does_not_hide_that_the_key_is_dead(clock: HandClock, standing: KeyStanding) -> None:
+    refuse_nonces(clock, standing, for_s=BAD_NONCES_LAST_S)
+    standing.refused("EOrder:Unknown order")
 
     assert standing.fatal_code == "venue_auth"
 
 
-def test_c02_nonces_that_were_never_good_tell_of_a_larger_unit(standing: KeyStanding) -> None:
-    for _ in range(3):
-        standing.refused("EAPI:Invalid nonce")
+def test_c02_nonces_that_were_never_good_tell_of_a_larger_unit(clock: HandClock, standing: KeyStanding) -> None:
+    refuse_nonces(clock, standing, for_s=BAD_NONCES_LAST_S)
 
     with pytest.raises(VenueRefused, match=NONCE_IS_STUCK):
         standing.check()
 
 
-def test_c03_two_programs_that_take_turns_are_found_though_good_nonces_lie_between(standing: KeyStanding) -> None:
+def test_c03_two_programs_that_take_turns_are_found_though_good_nonces_lie_between(
+    clock: HandClock, standing: KeyStanding
+) -> None:
     for _ in range(BAD_NONCES_IN_WINDOW_MAX):
         standing.check()
         standing.refused("EAPI:Invalid nonce")
         standing.accepted()
+        clock.now_ns += NANOS_PER_S * BAD_NONCES_LAST_S
 
     with pytest.raises(VenueRefused, match=KEY_IS_SHARED):
         standing.check()

@@ -89,16 +89,20 @@ def plain_value(value: object) -> Any:
 
 
 class ManualClock:
-    """The system's own monotonic time, and a wall clock that is set apart from it."""
+    """The system's own monotonic time, which the test may let run ahead, and a wall clock that is set apart from it."""
 
     def __init__(self) -> None:
         self.wall_ahead_ns = 1_790_000_000 * 10**9 - time.monotonic_ns()
+        self._ahead_ns = 0
 
     def wall_ns(self) -> UtcNanos:
-        return UtcNanos(time.monotonic_ns() + self.wall_ahead_ns)
+        return UtcNanos(self.monotonic_ns() + self.wall_ahead_ns)
 
     def monotonic_ns(self) -> int:
-        return time.monotonic_ns()
+        return time.monotonic_ns() + self._ahead_ns
+
+    def lapse(self, seconds: int) -> None:
+        self._ahead_ns += seconds * 10**9
 
 
 @pytest.fixture

@@ -3,13 +3,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from aether.domain.errors import BadConfiguration, VenueRefused
+from aether.domain.errors import BadConfiguration, VenueRefused, VenueUnavailable
 from aether.domain.values import NANOS_PER_S
 from aether.kraken.key_passport import FUNDING, NEEDED, KeyPassport, ask_passport, examine, read_passport
+from aether.kraken.key_standing import BAD_NONCES_LAST_S
 from aether.kraken.rest import RestClient
 from aether.kraken.strict_json import Unreadable
 
@@ -107,15 +109,34 @@ async def test_a_refused_passport_says_what_was_asked(toy: Any, rest: RestClient
     assert refused.value.code == "venue_invalid"
 
 
-async def test_c02_c03_nonces_that_are_refused_at_the_start_are_explained_and_not_tried_for_ever(
+async def test_c01_nonces_that_are_refused_for_a_moment_at_the_start_are_a_reason_to_ask_again(
     toy: Any, rest: RestClient
+) -> None:
+    passport = {"api_key_name": "desk", "permissions": sorted(NEEDED), "ip_allowlist": ["::1"]}
+    toy.answers("GetApiKeyInfo", *["EAPI:Invalid nonce"] * 6, passport)
+
+    for _ in range(3):
+        with pytest.raises(VenueUnavailable, match="Invalid nonce"):
+            await ask_passport(rest)
+    assert (await ask_passport(rest)).name == "desk"
+
+    nonces = [int(fields["nonce"]) for _, fields, _ in toy.calls]
+    assert all(later - earlier >= NANOS_PER_S for earlier, later in pairwise(nonces))
+
+
+async def test_c02_c03_nonces_that_stay_refused_at_the_start_are_explained_and_not_tried_for_ever(
+    toy: Any, rest: RestClient, clock: Any
 ) -> None:
     toy.answers("GetApiKeyInfo", "EAPI:Invalid nonce")
 
-    with pytest.raises(VenueRefused, match="make a new API key, or stop the program") as refused:
+    with pytest.raises(VenueUnavailable):
         await ask_passport(rest)
-    assert refused.value.code == "venue_auth"
-    assert len(toy.calls) == 2
+    clock.lapse(BAD_NONCES_LAST_S)
+    for _ in range(2):
+        with pytest.raises(VenueRefused, match=r"GetApiKeyInfo: .*make a new API key, or stop the program") as refused:
+            await ask_passport(rest)
+        assert refused.value.code == "venue_auth"
+    assert len(toy.calls) == 3
 
 
 async def test_a_passport_that_cannot_be_read_is_no_permission(toy: Any, rest: RestClient) -> None:

@@ -15,6 +15,7 @@ from aiohttp import web
 from aether.domain.errors import InvariantBroken, OutcomeUnknown, VenueRefused, VenueUnavailable
 from aether.domain.values import NANOS_PER_S, UtcNanos
 from aether.kraken.endpoints import Endpoint
+from aether.kraken.key_standing import BAD_NONCES_LAST_S
 from aether.kraken.rate_limit import MARGIN, Tier, TierLimits
 from aether.kraken.rest import BODY_BYTES_MAX, PUBLIC_BURST, KeyInUse, RestClient
 from aether.kraken.signing import Credentials, MarkFile, NonceKeeper
@@ -330,10 +331,13 @@ async def test_a_refused_nonce_is_proof_enough_to_repeat_even_a_cancel(toy: Any,
     assert bytes(await rest.call(Endpoint.CANCEL_ORDER)) == b'{"count": 1}'
 
 
-async def test_c02_three_bad_nonces_in_a_row_end_the_use_of_the_key_and_say_why(toy: Any, rest: RestClient) -> None:
+async def test_c02_bad_nonces_that_go_on_end_the_use_of_the_key_and_say_why(
+    toy: Any, rest: RestClient, clock: Any
+) -> None:
     toy.answers("BalanceEx", "EAPI:Invalid nonce")
     with pytest.raises(VenueRefused, match="EAPI:Invalid nonce"):
         await rest.call(Endpoint.BALANCES)
+    clock.lapse(BAD_NONCES_LAST_S)
     for _ in range(2):
         with pytest.raises(VenueRefused, match="make a new API key"):
             await rest.call(Endpoint.BALANCES)

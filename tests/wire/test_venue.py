@@ -46,6 +46,7 @@ from aether.domain.orders import OrderType, TimeInForce
 from aether.domain.spot_gate import SpotGate, recall
 from aether.domain.values import Price, Qty
 from aether.kraken.connection import Connector
+from aether.kraken.key_standing import BAD_NONCES_LAST_S
 from aether.kraken.rate_limit import Tier
 from aether.kraken.rest import RestClient
 from aether.kraken.venue import KrakenVenue
@@ -1084,12 +1085,14 @@ async def test_a_look_tells_whether_it_failed_for_the_key(
     assert unavailable.code == code
 
 
-async def test_the_third_bad_nonce_not_the_second_is_a_dead_key(account_answers: Any, venue: KrakenVenue) -> None:
+async def test_bad_nonces_are_a_dead_key_once_they_go_on(account_answers: Any, venue: KrakenVenue, clock: Any) -> None:
     account_answers.answers("BalanceEx", "EAPI:Invalid nonce")
 
-    looks = [await venue.account(ASK) for _ in range(2)]  # the first one is tried twice
+    looks = [await venue.account(ASK) for _ in range(2)]
+    clock.lapse(BAD_NONCES_LAST_S)
+    looks.append(await venue.account(ASK))
 
-    assert [look.code for look in looks if isinstance(look, AccountUnavailable)] == ["", "venue_auth"]
+    assert [look.code for look in looks if isinstance(look, AccountUnavailable)] == ["", "", "venue_auth"]
 
 
 async def test_rates_are_told_in_basis_points(toy: Any, venue: KrakenVenue) -> None:
