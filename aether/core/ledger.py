@@ -239,7 +239,8 @@ class Ledger:
                 self.untied.clear()
                 self.reconciled_ns = at_ns
                 self.certain_ns = min(self.heard_ns, at_ns) or None
-                self._forget_executions(at_ns - EXECUTIONS_KEPT_NS)
+                # By the venue's time: a clock of ours that runs ahead would have fills of tomorrow taken for booked.
+                self._forget_executions((self.certain_ns or 0) - EXECUTIONS_KEPT_NS)
             case RunStarted():
                 self.started, self.is_stopping, self.has_ended = fact, False, False
                 self.began_ns = at_ns

@@ -255,12 +255,21 @@ def test_s35_executions_that_journal_and_venue_agreed_on_long_ago_are_let_go(mak
 
 def test_a10_an_execution_that_was_let_go_is_not_booked_again(make: Any, book: Any) -> None:
     late_ns = make.T0 + EXECUTIONS_KEPT_NS + 7_200 * NANOS_PER_S
-    book.fold(run_started(), make.filled("T1", None, "1"))
+    book.fold(run_started(), make.filled("T1", None, "1"), make.filled("T2", None, "1", venue_ns=late_ns))
     book.fold(Reconciled((), 0), at_ns=late_ns)
     assert reconcile.fill_fact(book.ledger, make.execution("T1", None, "1"), "snapshot") is None
     book.ledger.account_as_of_ns = make.T0
     later = make.execution("T3", None, "1", venue_ns=late_ns)
     assert reconcile.fill_fact(book.ledger, later, "snapshot") is not None
+
+
+def test_f02_a_clock_that_runs_days_ahead_lets_nothing_go_that_the_venue_may_still_tell(make: Any, book: Any) -> None:
+    book.fold(run_started(), make.submitted(A), make.filled("T1", A, "1"))
+    book.fold(Reconciled((), 0), at_ns=make.T0 + 3 * EXECUTIONS_KEPT_NS)
+
+    assert list(book.ledger.exec_ids) == ["T1"]
+    late = make.execution("T2", A, "1", venue_ns=make.T0 + 60 * NANOS_PER_S)
+    assert reconcile.fill_fact(book.ledger, late, "executions") is not None
 
 
 def test_s35_rows_of_the_venues_ledger_are_let_go_and_not_booked_again(make: Any, book: Any) -> None:
@@ -269,7 +278,8 @@ def test_s35_rows_of_the_venues_ledger_are_let_go_and_not_booked_again(make: Any
     account = make.account(late_ns, {}, entries=(row,))
     book.ledger.account_as_of_ns = make.T0
     (booked,) = double_entry.entry_facts(book.ledger, account)
-    book.fold(run_started(), booked)
+    heard = make.filled("T2", None, "1", venue_ns=late_ns)
+    book.fold(run_started(), booked, heard)
     assert list(book.ledger.entry_ids) == ["L1"]
     book.fold(Reconciled((), 0), at_ns=late_ns)
     assert book.ledger.entry_ids == {}
