@@ -41,10 +41,17 @@ class ThinkingTime:
         # It rings again and again: one that swallows the first ring does not get away.
         signal.setitimer(signal.ITIMER_PROF, self._seconds, self._seconds)
         try:
-            return ask()
-        finally:
-            self._is_thinking = False  # a ring that is late finds nobody thinking
-            signal.setitimer(signal.ITIMER_PROF, 0)
+            try:
+                return ask()
+            finally:
+                self._end()
+        except StrategyOverran:
+            self._end()  # that ring may have come in the midst of the first one, and the next would strike anybody
+            raise
+
+    def _end(self) -> None:
+        self._is_thinking = False  # a ring that is late finds nobody thinking
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
     def _ring(self, _number: int, _frame: FrameType | None) -> None:
         if self._is_thinking:

@@ -61,6 +61,33 @@ def test_a_ring_that_comes_after_the_answer_finds_nobody(guard: ThinkingTime) ->
     assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
 
 
+class RingsAtTheEnd(ThinkingTime):
+    """Rings once more at the worst moment: the answer is there, and the guard has not noted it yet."""
+
+    has_rung = False
+    was_thinking = False
+
+    @property
+    def _is_thinking(self) -> bool:
+        return self.was_thinking
+
+    @_is_thinking.setter
+    def _is_thinking(self, value: bool) -> None:
+        if self.was_thinking and not value and not self.has_rung:
+            self.has_rung = True
+            signal.raise_signal(signal.SIGPROF)
+        self.was_thinking = value
+
+
+def test_a_ring_in_the_midst_of_the_end_is_the_last_one() -> None:
+    with RingsAtTheEnd(60) as guard:
+        with pytest.raises(StrategyOverran):
+            guard(lambda: 7)
+
+        assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
+        signal.raise_signal(signal.SIGPROF)
+
+
 def test_when_it_closes_the_signal_is_whose_it_was() -> None:
     before = signal.getsignal(signal.SIGPROF)
     with ThinkingTime():
