@@ -325,6 +325,13 @@ def _twin_seen(evidence: Evidence) -> None:
     _before_an_order(ExternalOrderSeen("O-TWIN", name, "BTC/USD", None, Side.BUY, Qty(D(1)), Price(D(1))))(evidence)
 
 
+def _twin_seen_while_halted_for_one(evidence: Evidence) -> None:
+    name = f"{_submitted(evidence).cl_ord_id[:6]}zzzzzzzzzzzz"
+    seen = ExternalOrderSeen("O-TWIN", name, "BTC/USD", None, Side.BUY, Qty(D(1)), Price(D(1)))
+    halted = replace(HALTED, code="halt_foreign_order")
+    _before_an_order(halted, seen, TradingResumed("all", "made up", HALTED.actor))(evidence)
+
+
 def _many_at_once(evidence: Evidence) -> None:
     index = _first(evidence, OrderSubmitted)
     fact = _submitted(evidence)
@@ -432,6 +439,12 @@ def test_what_is_broken_is_told(run: _Run, rule: str, do: Break) -> None:
     evidence = _copy(run.evidence)
     do(evidence)
     assert rule in _rules(evidence)
+
+
+def test_s32_people_who_resume_know_every_order_of_another_daemon_that_was_seen_before(run: _Run) -> None:
+    evidence = _copy(run.evidence)
+    _twin_seen_while_halted_for_one(evidence)
+    assert "S32" not in _rules(evidence)
 
 
 # --- what the daemon itself believes, and what time must mend ---------------------------------------------------------

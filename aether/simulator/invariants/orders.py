@@ -6,11 +6,12 @@ property does not hold, or None. S4 (where a private request may go) is a matter
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from aether.core.orders import TRANSITIONS, OrderState
 from aether.domain.facts import (
+    ExternalOrderSeen,
     Numbered,
     OrderAbsent,
     OrderEnded,
@@ -18,6 +19,7 @@ from aether.domain.facts import (
     OrderRefused,
     OrderSubmitted,
     TradingHalted,
+    TradingResumed,
 )
 from aether.domain.instruments import Instrument, Side
 from aether.domain.orders import VenueStatus
@@ -274,12 +276,23 @@ def a_second_daemon_stops_this_one(evidence: Evidence, reading: Reading, numbere
         name = seen.cl_ord_id or ""
         if not name.startswith(mark) or name in reading.orders:
             continue
-        for earlier in reversed(evidence.committed[: numbered.seq - 1]):
-            if isinstance(earlier.fact, TradingHalted) and earlier.fact.code == "halt_foreign_order":
-                break
-            if earlier.fact == seen:
-                return f"{numbered.fact.cl_ord_id} was submitted although {name} shows that another daemon trades here"
+        if _is_unanswered(seen, evidence.committed[: numbered.seq - 1]):
+            return f"{numbered.fact.cl_ord_id} was submitted although {name} shows that another daemon trades here"
     return None
+
+
+def _is_unanswered(seen: ExternalOrderSeen, facts: Sequence[Numbered]) -> bool:
+    """No halt for another daemon stood when this was seen, and none has come since."""
+    is_halted = is_unanswered = False
+    for numbered in facts:
+        match numbered.fact:
+            case TradingHalted(code="halt_foreign_order"):
+                is_halted, is_unanswered = True, False
+            case TradingResumed(scope="all"):
+                is_halted = False
+            case fact if fact == seen:
+                is_unanswered = not is_halted
+    return is_unanswered
 
 
 def along_the_table(evidence: Evidence, reading: Reading, numbered: Numbered) -> str | None:
