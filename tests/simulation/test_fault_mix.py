@@ -12,6 +12,7 @@ from aether.sim.disk import Disk
 from aether.sim.disk_vfs import DiskUnavailable
 from aether.simulator.faults.carrier import afflict
 from aether.simulator.faults.tally import Tally
+from aether.simulator.invariants.checker import Checker
 from aether.simulator.kinds import FaultClass
 from aether.simulator.plan import ONE, Fault, Plan, Rate
 from aether.simulator.run import settings_of
@@ -93,3 +94,17 @@ def test_the_operator_lets_go_on_what_a_person_halted() -> None:
     assert len(set(halted)) == 3
     assert {fact.scope for fact in facts if isinstance(fact, TradingResumed)} == set(halted)
     assert world.machine is None
+
+
+def test_c01_nonces_refused_for_seconds_at_a_start_end_no_daemon() -> None:
+    at_ns, parameters = FIRST_S * NANOS_PER_S, {"after": 3, "for_ms": 8_000, "per_million": ONE}
+    faults = tuple(
+        Fault(number, at_ns, kind, number, parameters) for number, kind in enumerate(("kill", "invalid_nonce"))
+    )
+    world = World(SEED, settings_of(SEED), length_ns=180 * NANOS_PER_S, quiet_ns=90 * NANOS_PER_S, judge=Checker())
+    tally = afflict(world, Plan(SEED, 180 * NANOS_PER_S, 90 * NANOS_PER_S, faults))
+    world.run()
+
+    assert tally.rows["C01"] > 2, "a start was refused more often than any call is repeated by itself"
+    assert world.evidence.boot == 2
+    assert world.judge.violations == []
