@@ -373,7 +373,7 @@ def simulate(
     *,
     seeds: Annotated[int, typer.Option(min=1, help="how many worlds")] = 10,
     first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="number of the first")] = 1,
-    hours: Annotated[float, typer.Option(min=0.05, help="simulated time of each")] = 1.0,
+    hours: Annotated[float, typer.Option(min=0.05, max=24, help="simulated time of each")] = 1.0,
     jobs: Annotated[int | None, typer.Option(min=1, help="worker processes; one a core unless named")] = None,
     report: Annotated[Path | None, typer.Option(help="new file that keeps each outcome, one JSON a line")] = None,
     resume: Annotated[Path | None, typer.Option(help="go on with the campaign of such a file")] = None,
@@ -384,6 +384,10 @@ def simulate(
 ) -> None:
     """Run the whole daemon in made worlds in which everything goes wrong, and judge each. Exit 6 if anything breaks."""
     asked = Asked(first_seed, seeds, round(hours * 3600), jobs, report, resume)
+    if replay_of is None and (plan or trace):
+        raise BadConfiguration("--plan and --trace are of one seed", "name it with --replay")
+    if replay_of is not None and (report or resume):
+        raise BadConfiguration("--report and --resume are of a campaign", "leave out --replay")
     if replay_of is not None:
         answer, is_clean = replay_seed(replay_of, asked.seconds, plan, trace)
     else:

@@ -6,9 +6,11 @@ Repeats are made by workers of their own, whose hashes of texts are salted anew.
 
 from __future__ import annotations
 
+import signal
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -72,17 +74,21 @@ def _batches(seeds: Sequence[int], most: int) -> Iterator[Sequence[int]]:
 
 
 def _in_workers(run: RunSeed, seeds: Sequence[int], seconds: int, jobs: int) -> Iterator[Outcome]:
-    """Each as it ends. The workers are new, and gone afterwards.
+    """In their order. The workers are new, and gone afterwards.
 
     Not by `max_tasks_per_child`: with all the work handed in beforehand, Python 3.11 replaces no worker that has done
     its share, and waits for ever (python/cpython#115634).
     """
-    workers = ProcessPoolExecutor(min(jobs, len(seeds)), mp_context=get_context("spawn"))
+    workers = ProcessPoolExecutor(min(jobs, len(seeds)), get_context("spawn"), _die_of_an_interrupt)
     try:
-        for done in as_completed([workers.submit(run, seed, seconds, None) for seed in seeds]):
-            yield done.result()
+        yield from workers.map(run, seeds, repeat(seconds), repeat(None))
     finally:
         workers.shutdown(cancel_futures=True)
+
+
+def _die_of_an_interrupt() -> None:
+    """At Ctrl-C a worker is gone: what it was doing is done again, and is no news."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def shrink_failures(tally: Tally, directory: Path, *, run: RunSeed = run_one) -> None:

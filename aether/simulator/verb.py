@@ -70,10 +70,12 @@ def _line(tally: Tally) -> str:
 def replay_seed(seed: int, seconds: int, plan_file: Path | None, trace: Path | None) -> tuple[dict[str, Any], bool]:
     """Run one seed once more; all that is known of it, and whether nothing broke.
 
-    `trace` is a new file. Raises BadConfiguration for a plan file that is none, FileExistsError for a trace that is
-    there.
+    `trace` is a new file. Raises BadConfiguration for a plan file that is none or another seed's, FileExistsError for
+    a trace that is there.
     """
     plan = draw_plan(seed, seconds) if plan_file is None else Plan.from_json(plan_file.read_bytes())
+    if plan.seed != seed:
+        raise BadConfiguration(f"{plan_file} is a plan of seed {plan.seed}, asked was {seed}", "replay that seed")
     if trace is None:
         outcome = run_seed(seed, seconds=seconds, plan=plan)
     else:

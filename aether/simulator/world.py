@@ -26,7 +26,7 @@ from aether.sim.faults import FaultBox
 from aether.sim.front import Front
 from aether.sim.opening import ACCOUNT, open_desk
 from aether.sim.virtual_time import inline_sqlite
-from aether.simulator.agenda import Agenda, ExchangeClock, MachineClocks
+from aether.simulator.agenda import Act, Agenda, ExchangeClock, MachineClocks
 from aether.simulator.evidence import Evidence, Sent
 from aether.simulator.invariants.checker import Checker
 from aether.simulator.life import Life, verify_on
@@ -96,6 +96,7 @@ class World:
         self._stop_asked_ns = 0
         self._stop_ns_max = settings.orders.stop_s_max * NANOS_PER_S + _STOP_MARGIN_NS
         self._death: Death = "kill"
+        self._struck: Act = lambda: None
         clock = ExchangeClock(self.agenda)
         opened = open_desk(sandbox_config(settings), clock, self.random("keys").randbytes)
         ids = self.random("connections")
@@ -127,11 +128,13 @@ class World:
             self.life.loop.kill_after(after_turns)
         return self.life is not None
 
-    def die_at_disk(self, death: Death, after: int) -> bool:
-        """SIGKILL or a power cut before the disk operation that is so many from now; False where nothing lives."""
+    def die_at_disk(self, death: Death, after: int, struck: Act = lambda: None) -> None:
+        """SIGKILL or a power cut before the disk operation that is so many from now; one dealt before comes no more.
+
+        `struck` is called when it comes: a life may end before that.
+        """
         if self.life is not None:
-            self._dies_at, self._death = self.disk.operations + max(1, after), death
-        return self.life is not None
+            self._dies_at, self._death, self._struck = self.disk.operations + max(1, after), death, struck
 
     def stop(self, why: str) -> bool:
         """An orderly stop, as by SIGTERM; False where nothing lives that could be asked."""
@@ -294,6 +297,9 @@ class World:
     def recovered(self) -> None:
         """A life has compared its account with the exchange's for the first time."""
         self.judge.after_recovery(self._look())
+        began_ns = self._starts_ns[-1]
+        if began_ns >= self.quiet_ns:
+            self.judge.started(self._look(), self.agenda.now_ns - began_ns)
 
     def _look(self) -> Evidence:
         self.evidence.now_ns = self.agenda.now_ns
@@ -301,6 +307,8 @@ class World:
 
     def _on_disk(self, operation: Operation) -> Fault | Stall | None:
         if self._dies_at and operation.number >= self._dies_at:
+            self._dies_at = 0
+            self._struck()
             self.kill()
             raise PowerLoss
         return None if self.disk_trouble is None else self.disk_trouble(operation)

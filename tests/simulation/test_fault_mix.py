@@ -50,6 +50,13 @@ def lived(plan: Plan) -> tuple[World, Tally]:
     return world, tally
 
 
+def test_a_death_that_did_not_come_is_not_counted() -> None:
+    far, near = {**SMALL, "after": 10**9}, {**SMALL, "after": 1}
+    faults = (Fault(0, 30 * NANOS_PER_S, "kill_at_disk", 0, near), Fault(1, 45 * NANOS_PER_S, "power_loss", 1, far))
+    world, tally = lived(Plan(SEED, 70 * NANOS_PER_S, 60 * NANOS_PER_S, faults))
+    assert (world.evidence.boot, dict(tally.kinds)) == (2, {"kill_at_disk": 1})
+
+
 def books_agree(world: World) -> None:
     """S15, S16: each fill of the account is in the journal once, and no other."""
     booked = [number.fact.exec_id for number in world.evidence.committed if isinstance(number.fact, OrderFilled)]

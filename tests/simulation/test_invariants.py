@@ -22,6 +22,7 @@ from aether.core.orders import Event
 from aether.domain.actors import Actor, Role
 from aether.domain.effects import SubmitOrder
 from aether.domain.facts import (
+    EXIT_MARK,
     AccountOpened,
     AnswerLost,
     CancelRequested,
@@ -30,6 +31,7 @@ from aether.domain.facts import (
     EquityMarked,
     ExternalOrderSeen,
     Fact,
+    FlattenBegan,
     HoldBegan,
     HoldEnded,
     Numbered,
@@ -531,6 +533,23 @@ def test_s14_an_order_behind_the_latch_is_told(run: _Run, machine: Machine, monk
     assert {violation.rule for violation in checker.violations} == {"S14"}
 
 
+@pytest.mark.parametrize("scope", ["all", "symbol:BTC/USD", "strategy:nobody"])
+def test_s12_a_sale_of_people_goes_on_in_their_halt_and_not_after_a_later_one(run: _Run, scope: str) -> None:
+    sells: dict[str, Any] = {"side": Side.SELL, "intent_id": f"{EXIT_MARK}1"}
+    wanted = replace(HALTED, code="halt_flatten"), FlattenBegan("all", "made up", PERSON)
+
+    def told(*since: Fact) -> list[str]:
+        evidence, checker = _copy(run.evidence), Checker()
+        _before_an_order(*wanted, *since)(evidence)
+        _changing(OrderSubmitted, **sells)(evidence)
+        checker.hourly(evidence)
+        name = _submitted(evidence).cl_ord_id
+        return [v.why for v in checker.violations if v.rule == "S12" and v.why.startswith(name)]
+
+    assert told() == []
+    assert len(told(replace(HALTED, scope=scope))) == 2  # it was decided, and it left
+
+
 def test_l5_a_halt_that_stops_nothing_is_told(run: _Run) -> None:
     evidence, checker = _copy(run.evidence), Checker()
     checker.halt_given(evidence, "all")
@@ -568,6 +587,16 @@ def test_l1_a_feed_that_is_silent_without_a_reason_is_told(
     assert "L1" in _late(evidence)
 
 
+def test_l1_a_hold_for_another_reason_explains_no_silence(
+    run: _Run, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(next(iter(machine.engine.market.pictures.values())), "is_live", False)
+    evidence = _copy(run.evidence)
+    evidence.committed = [n for n in evidence.committed if not isinstance(n.fact, StopBegan | HoldBegan)]
+    assert "L1" in _late(_with(evidence, HoldBegan("disk", "all", "made up")))
+    assert "L1" not in _late(_with(evidence, HoldBegan("feed", "all", "made up")))
+
+
 def test_l2_a_fill_that_never_comes_is_told(run: _Run) -> None:
     evidence = _copy(run.evidence)
     evidence.committed = [n for n in evidence.committed if not isinstance(n.fact, OrderFilled)]
@@ -586,6 +615,13 @@ def test_l3_a_hold_that_does_not_end_is_told(run: _Run) -> None:
     evidence = _copy(run.evidence)
     evidence.committed = [n for n in evidence.committed if not isinstance(n.fact, StopBegan | HoldEnded | RunEnded)]
     assert "L3" in _late(evidence)
+
+
+def test_l3_a_halt_excuses_no_hold_of_another_scope(run: _Run) -> None:
+    evidence = _copy(run.evidence)
+    evidence.committed = [n for n in evidence.committed if not isinstance(n.fact, StopBegan | HoldEnded | RunEnded)]
+    assert "L3" in _late(_with(evidence, replace(HALTED, scope="symbol:BTC/USD")))
+    assert "L3" not in _late(_with(evidence, HALTED))
 
 
 def test_l3_a_daemon_that_stays_down_is_told(run: _Run) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from aether.domain.errors import BadConfiguration
 from aether.simulator.campaign import run_campaign
+from aether.simulator.mix import draw_plan
 from aether.simulator.report import Campaign, Tally
 from aether.simulator.verb import Asked, replay_seed, simulate_seeds
 from tests.processes import Program
@@ -39,6 +41,13 @@ def test_a_seed_is_run_once_more_with_its_trace(tmp_path: Path) -> None:
     assert any(b"add_order" in line for line in lines)
 
 
+def test_a_plan_of_another_seed_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(draw_plan(2, SECONDS).to_json())
+    with pytest.raises(BadConfiguration, match="a plan of seed 2, asked was 1"):
+        replay_seed(1, SECONDS, path, None)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
     [
@@ -46,6 +55,10 @@ def test_a_seed_is_run_once_more_with_its_trace(tmp_path: Path) -> None:
         (("--report", "a", "--resume", "b"), 4, "--resume"),
         (("--resume", "nowhere"), 1, "nowhere"),
         (("--replay", "1", "--plan", "/dev/null"), 4, "plan"),
+        (("--replay", "1", "--report", "a"), 4, "--replay"),
+        (("--plan", "a"), 4, "--replay"),
+        (("--trace", "a"), 4, "--replay"),
+        (("--hours", "inf"), 2, "--hours"),
     ],
 )
 def test_what_makes_no_sense_is_said(tmp_path: Path, arguments: tuple[str, ...], code: int, word: str) -> None:

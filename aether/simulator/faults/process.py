@@ -12,7 +12,7 @@ from aether.domain.errors import StrategyOverran
 from aether.domain.values import NANOS_PER_MS, Bps
 from aether.simulator.faults.tally import Acts, Tally
 from aether.simulator.plan import Fault
-from aether.simulator.world import World
+from aether.simulator.world import Death, World
 
 Answer = TypeVar("Answer")
 
@@ -40,8 +40,8 @@ class ProcessFaults:
         """By kind."""
         return {
             "kill": lambda fault: self._world.kill(fault.parameters["after"]),
-            "kill_at_disk": lambda fault: self._world.die_at_disk("kill", fault.parameters["after"]),
-            "power_loss": lambda fault: self._world.die_at_disk("power", fault.parameters["after"]),
+            "kill_at_disk": lambda fault: self._die(fault, "kill"),
+            "power_loss": lambda fault: self._die(fault, "power"),
             "step_forward": lambda fault: self._step(fault.parameters["by_ms"]),
             "step_back": lambda fault: self._step(-fault.parameters["by_ms"]),
             "drift": self._drift,
@@ -52,6 +52,11 @@ class ProcessFaults:
             "strategy_nonsense": self._spoil_strategy,
             "strategy_overruns": self._spoil_strategy,
         }
+
+    def _die(self, fault: Fault, death: Death) -> bool:
+        """Counted when it comes."""
+        self._world.die_at_disk(death, fault.parameters["after"], lambda: self._tally.struck(fault.kind))
+        return False
 
     def calm(self) -> None:
         """The clock runs right again, and the machine's time service has set it right."""

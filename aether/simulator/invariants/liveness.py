@@ -24,6 +24,8 @@ STARTS_AGAIN_WITHIN_NS = 360 * NANOS_PER_S
 CANCELS_END_WITHIN_NS = 60 * NANOS_PER_S
 STOPS_WITHIN_NS = NANOS_PER_S
 STARTS_WITHIN_NS = 60 * NANOS_PER_S
+# Causes of a hold that tell why a book is not live; what is wrong with the account or the disk does not.
+_OF_THE_FEED = frozenset({"feed", "starting", "system_status", "stopping"})
 
 
 def is_live_or_says_why(evidence: Evidence, reading: Reading, well_ns: int) -> Iterator[str]:
@@ -31,8 +33,8 @@ def is_live_or_says_why(evidence: Evidence, reading: Reading, well_ns: int) -> I
     if evidence.machine is None or well_ns < LIVE_WITHIN_NS:
         return
     for symbol, picture in evidence.machine.engine.market.pictures.items():
-        shown = [key for key in reading.holds if key[1] in ("all", f"symbol:{symbol}")]
-        if not picture.is_live and not shown:
+        shown = [cause for cause, scope in reading.holds if scope in ("all", f"symbol:{symbol}")]
+        if not picture.is_live and not _OF_THE_FEED.intersection(shown):
             yield f"{symbol} is not live {well_ns // NANOS_PER_S} s after the last fault, and nothing says why"
 
 
@@ -71,10 +73,10 @@ def trades_again(evidence: Evidence, reading: Reading, well_ns: int) -> Iterator
         return
     if well_ns < TRADES_WITHIN_NS or reading.stopping:
         return
-    if reading.halts:
-        return  # each of them lasts until a person has looked, and has told so once: see `alerts_once`
+    halted = {scope for scope, _ in reading.halts}  # until a person has looked, and told so once: see `alerts_once`
     for cause, scope in reading.holds:
-        if cause != "refused":  # a want of funds ends with the look that explains it
+        # A want of funds ends with the look that explains it.
+        if cause != "refused" and not halted.intersection(("all", scope)):
             yield f"{scope} is still on hold ({cause}: {reading.holds[cause, scope].why})"
 
 

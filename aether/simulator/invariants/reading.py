@@ -236,6 +236,10 @@ class Reading:
         else:
             self.unsettled.pop(story.intent.cl_ord_id, None)
 
+    def _end_sales(self, scope: str) -> None:
+        """What people do where a sale of theirs goes on ends it, whether or not the daemon says so."""
+        self.flattening -= {sold for sold in self.flattening if _may_meet(sold, scope)}
+
     def _fill(self, fill: OrderFilled) -> None:
         if fill.exec_id in self.fills:
             return
@@ -290,7 +294,10 @@ class Reading:
                 self.holds.pop((cause, scope), None)
             case TradingHalted(scope=scope, code=code):
                 self.halts[scope, code] = fact
+                if code == "halt_operator":
+                    self._end_sales(scope)
             case TradingResumed(scope=scope):
+                self._end_sales(scope)
                 self.halts = {key: halt for key, halt in self.halts.items() if key[0] != scope}
                 self.paused.discard(scope.removeprefix("strategy:"))
             case FlattenBegan(scope=scope):
@@ -303,6 +310,11 @@ class Reading:
                 self.command = input_seq, fact
             case _:
                 pass
+
+
+def _may_meet(one: str, other: str) -> bool:
+    """Whether an order may be in both scopes: in two of one sort only where they are the same."""
+    return "all" in (one, other) or one == other or one.partition(":")[0] != other.partition(":")[0]
 
 
 def scopes_over(symbol: str, strategy: str) -> tuple[str, str, str]:
