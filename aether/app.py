@@ -105,15 +105,8 @@ async def run_world(
         for refusal in parts.gate.refusals.values():
             metrics.counters.gate_refused(refusal.code)
         policy = policy_of(settings, parts.gate)
-        header = TapeHeader(
-            run=recovered.began.run,
-            code_version=CODE_VERSION,
-            settings=encode(policy).decode(),
-            first_fact_seq=recovered.ledger.next_seq,
-            journal=str(path),
-            started_at_ns=clock.wall_ns(),
-        )
         limits = TapeLimits(total_bytes_max=settings.journal.tape_mb_max * 1_000_000)
+        header = _header(policy, recovered, path, clock)
         tape = stack.enter_context(TapeWriter(place.tapes_dir / path.stem, header, limits))
         shadow, report = shadow_of(settings, parts, clock, metrics)
         machine = join(
@@ -130,17 +123,8 @@ async def run_world(
         )
         desk = CommandDesk(machine.inbox.put, machine.latch, machine.engine.scopes)
         manager = ServiceManager(os.environ.get("NOTIFY_SOCKET"))
-        failed = metrics.observer_failed
-        machine.observers += [
-            desk.observe,
-            partial(_tell_stop, manager),
-            harmless("log", FactLog().observe, failed),
-            harmless("metrics", metrics.observe, failed),
-        ]
-        beside: tuple[Service, ...] = ()
-        if shadow is not None:
-            machine.observers.append(harmless("shadow", shadow.observe, failed))
-            beside = (("shadow", harmless_service("shadow", shadow.run, failed, _a_while)),)
+        machine.observers += [desk.observe, partial(_tell_stop, manager)]
+        beside = _let_look_on(machine, metrics, shadow)
         health = Health(clock)
 
         def shown() -> View | None:
@@ -158,6 +142,27 @@ async def run_world(
         stack.enter_context(set_apart())
         manager.ready(f"world {settings.world.name}, run {recovered.began.run}")
         await machine.run((*parts.services, ("admin", admin.run), ("watch", watch.run), *beside))
+
+
+def _header(policy: Policy, recovered: Recovered, journal: Path, clock: Clock) -> TapeHeader:
+    return TapeHeader(
+        run=recovered.began.run,
+        code_version=CODE_VERSION,
+        settings=encode(policy).decode(),
+        first_fact_seq=recovered.ledger.next_seq,
+        journal=str(journal),
+        started_at_ns=clock.wall_ns(),
+    )
+
+
+def _let_look_on(machine: Machine, metrics: Metrics, shadow: Shadow | None) -> tuple[Service, ...]:
+    """Those who only look on, none of whom can stop what they look at; what of them must run beside the machine."""
+    failed = metrics.observer_failed
+    machine.observers += [harmless("log", FactLog().observe, failed), harmless("metrics", metrics.observe, failed)]
+    if shadow is None:
+        return ()
+    machine.observers.append(harmless("shadow", shadow.observe, failed))
+    return (("shadow", harmless_service("shadow", shadow.run, failed, _a_while)),)
 
 
 def shadow_of(settings: Settings, parts: Parts, clock: Clock, metrics: Metrics) -> tuple[Shadow | None, ShadowReport]:

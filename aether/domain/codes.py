@@ -72,7 +72,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "halt_executions": "the strategy's orders filled as often as risk.executions_max allows; look, then resume",
         "halt_foreign_order": "a daemon's order is not in this journal: a second daemon, or an old journal",
         "halt_contract_broken": "the venue filled an order worse or larger than asked, or one it had refused",
-        "halt_auth": "Kraken refused our key, signature, nonce or permission; check the key, then resume",
+        "halt_auth": "Kraken refused our key, signature, nonce or permission; check the key, start anew, resume",
         "halt_invariant": "what must always hold would have been broken; nothing was sent. Look at the journal",
         "halt_crash_loop": "too many starts in a short time",
         # authority
