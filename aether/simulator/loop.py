@@ -85,7 +85,14 @@ class _WorldSelector(JumpingSelector):
         self._turns = turns
         self._began_ns = agenda.now_ns
         self._asleep_ns = 0
-        self.still_ns = 0
+        self._still_ns = 0
+        self._still_since_ns: int | None = None
+
+    @property
+    def still_ns(self) -> int:
+        """So far: a part of a stall that is still to come has taken no time yet."""
+        since_ns = self._still_since_ns
+        return self._still_ns + (0 if since_ns is None else self._agenda.now_ns - since_ns)
 
     def wait(self, timeout_s: float | None) -> None:
         act_ns = self._agenda.next_ns()
@@ -96,13 +103,13 @@ class _WorldSelector(JumpingSelector):
         self._turns.live()
 
     def stand_still(self, for_ns: int) -> None:
-        self.still_ns += for_ns
+        self._still_since_ns = self._agenda.now_ns
         self._reach(self._agenda.now_ns + for_ns)
+        self._still_ns, self._still_since_ns = self.still_ns, None
 
     def sleep_through(self, for_ns: int) -> None:
         self._asleep_ns += for_ns
-        self.still_ns += for_ns
-        self._reach(self._agenda.now_ns + for_ns)
+        self.stand_still(for_ns)
 
     def _reach(self, to_ns: int) -> None:
         self._agenda.reach(to_ns)

@@ -108,3 +108,19 @@ def test_a_sleeping_machine_does_not_count_the_time_on_its_loop() -> None:
     assert loop.time() == pytest.approx(1.0)
     assert agenda.now_ns == pytest.approx(1_031 * NANOS_PER_S)
     loop.close()
+
+
+def test_what_a_stall_took_grows_while_it_lasts() -> None:
+    agenda, loop = make()
+    began_ns, seen = agenda.now_ns, []
+    for after_s in (10, 20):
+        agenda.after(after_s * NANOS_PER_S, lambda: seen.append(loop.still_ns))
+
+    async def live() -> None:
+        loop.stand_still(15 * NANOS_PER_S)
+        await asyncio.sleep(30)
+
+    loop.run_until_complete(live())
+    loop.close()
+    assert agenda.now_ns - began_ns >= 30 * NANOS_PER_S
+    assert seen == [10 * NANOS_PER_S, 15 * NANOS_PER_S]
