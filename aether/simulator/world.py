@@ -197,6 +197,7 @@ class World:
             # What a stalled loop and a sleeping machine take is no time in which it could have stopped.
             took_ns = self.agenda.now_ns - life.loop.still_ns - self._stop_asked_ns
             self.judge.stopped(self._look(), took_ns, self._stop_ns_max)
+        self.judge.ended()
         self.evidence.machine = self.life = None
         self.ended.append(Ended(life.number, self.agenda.now_ns, why))
         if why not in ("", "killed") and not self.may_fail:

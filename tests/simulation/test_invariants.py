@@ -558,6 +558,15 @@ def test_l5_a_halt_that_stops_nothing_is_told(run: _Run) -> None:
     assert [violation.rule for violation in checker.violations] == ["L5"]
 
 
+def test_l5_a_halt_that_was_not_written_ends_with_its_process(run: _Run) -> None:
+    evidence, checker = _copy(run.evidence), Checker()
+    checker.halt_given(evidence, "all")
+    checker.ended()
+    evidence.now_ns += 2 * NANOS_PER_S
+    checker.after_step(evidence)
+    assert checker.violations == []
+
+
 def test_l6_l7_s26_what_the_world_saw_is_kept(run: _Run) -> None:
     evidence, checker = run.evidence, Checker()
     checker.stopped(evidence, 9, 10)

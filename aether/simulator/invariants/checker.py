@@ -94,8 +94,11 @@ class Checker:
         """The daemon is about to be killed here; told before its machine is taken away."""
         self.after_step(evidence)
         self._sometimes.crashed(evidence, self.reading)
+
+    def ended(self) -> None:
+        """A life is over, however it ended: its latch, and what was not written yet, as the answer to it said."""
         self.reading.latched = frozenset()
-        self._halts_given.clear()  # what was not written yet died with the process, as the answer to it said
+        self._halts_given.clear()
 
     def halt_given(self, evidence: Evidence, scope: str) -> None:
         """Somebody pressed the kill switch and it has returned: nothing of this scope may leave from here on."""
