@@ -321,7 +321,7 @@ def begin(bench: Workbench) -> None:
 """,
             ),
         ),
-        heavy=("market",),
+        heavy=("market", "people"),
     ),
     Defect(
         "N36",

@@ -64,7 +64,15 @@ from aether.sim.records import NewOrder
 from aether.sim.venue import SimVenue
 from aether.sim.virtual_time import VirtualClock, VirtualTimeLoop, inline_sqlite
 from aether.simulator.evidence import Evidence, Sent
-from aether.simulator.invariants.checker import FACT_RULES, NOT_CLAIMED, SENT_RULES, TAIL_RULES, WHOLE_RULES, Checker
+from aether.simulator.invariants.checker import (
+    FACT_RULES,
+    NOT_CLAIMED,
+    SENT_RULES,
+    STEP_RULES,
+    TAIL_RULES,
+    WHOLE_RULES,
+    Checker,
+)
 from aether.simulator.invariants.reading import EVENT_OF
 from aether.simulator.invariants.sometimes import EDGES
 from aether.simulator.invariants.wire_words import ids_named, orders_asked, time_ns, timeout_asked
@@ -334,6 +342,17 @@ def _twin_seen_while_halted_for_one(evidence: Evidence) -> None:
     _before_an_order(halted, seen, TradingResumed("all", "made up", HALTED.actor))(evidence)
 
 
+def _selling_of_another(evidence: Evidence) -> None:
+    """A part of the coins that the first fill brought, so that the account has them."""
+    bought = _first(evidence, OrderFilled)
+    fill = evidence.committed[bought].fact
+    assert isinstance(fill, OrderFilled)
+    assert fill.symbol is not None
+    part = Qty(fill.qty.coins / 2)
+    sale = replace(_submitted(evidence), symbol=fill.symbol, side=Side.SELL, qty=part, strategy="other")
+    _insert(evidence, bought + 1, replace(sale, cl_ord_id="ae-another"))
+
+
 def _many_at_once(evidence: Evidence) -> None:
     index = _first(evidence, OrderSubmitted)
     fact = _submitted(evidence)
@@ -387,6 +406,8 @@ BREAKS: list[tuple[str, str, Break]] = [
     ("S7", "more is reserved than there is", _changing(OrderSubmitted, _bought, reserved=BIG)),
     ("S7", "less is reserved than it may cost", _changing(OrderSubmitted, _bought, reserved=Usd(D(1)))),
     ("S7", "more is sold than held", _changing(OrderSubmitted, _bought, side=Side.SELL)),
+    ("S7", "what is promised is counted as free", _deciding(cash_free=BIG)),
+    ("S7", "a strategy sells what another holds", _selling_of_another),
     ("S7", "the daemon had to stop itself", _before_an_order(replace(HALTED, code="halt_invariant"))),
     ("S8", "an order is worth too much", _changing(OrderSubmitted, limit_price=Price(D(10) ** 9))),
     ("S8", "too many orders in a minute", _many_at_once),
@@ -471,6 +492,18 @@ def test_s18_money_that_the_exchange_does_not_have_is_told(
     balances = machine.engine.ledger.portfolio.balances
     monkeypatch.setitem(balances, "USD", balances["USD"] + D("0.01"))
     assert _rules(_copy(run.evidence)) == {"S18", "S30"}
+
+
+def test_s30_money_that_the_journal_does_not_have_is_told_at_once(
+    run: _Run, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evidence, checker = _copy(run.evidence), Checker()
+    checker.after_step(evidence)
+    assert not checker.violations
+    balances = machine.engine.ledger.portfolio.balances
+    monkeypatch.setitem(balances, "USD", balances["USD"] + D("0.01"))
+    checker.after_step(evidence)
+    assert {violation.rule for violation in checker.violations} == {"S30"}
 
 
 def test_s19_coins_that_no_fill_brought_are_told(run: _Run, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -676,7 +709,9 @@ def test_s10_l2_an_order_that_rests_and_counts_for_nothing_is_told(run: _Run, re
 
 
 @pytest.mark.parametrize(
-    ("rule", "holds"), [*SENT_RULES, *FACT_RULES, *WHOLE_RULES, *TAIL_RULES], ids=lambda part: str(part)[:12]
+    ("rule", "holds"),
+    [*SENT_RULES, *FACT_RULES, *STEP_RULES, *WHOLE_RULES, *TAIL_RULES],
+    ids=lambda part: str(part)[:12],
 )
 def test_each_predicate_says_which_property_it_is(rule: str, holds: Callable[..., object]) -> None:
     assert (holds.__doc__ or "").startswith(f"{rule}: ")
@@ -687,7 +722,7 @@ def test_every_move_of_an_order_has_its_fact_here() -> None:
 
 
 def test_each_property_of_a_run_is_claimed_and_was_seen_to_fail() -> None:
-    claimed = {rule for rule, _ in (*SENT_RULES, *FACT_RULES, *WHOLE_RULES, *TAIL_RULES)}
+    claimed = {rule for rule, _ in (*SENT_RULES, *FACT_RULES, *STEP_RULES, *WHOLE_RULES, *TAIL_RULES)}
     claimed |= {"S22", "S24", "S26", "L5", "L6", "L7"}  # told by the books' witness, and by the world itself
     assert claimed | set(NOT_CLAIMED) == {
         *(f"S{number}" for number in range(1, 36) if number not in (31, 34)),

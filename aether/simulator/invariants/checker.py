@@ -26,6 +26,7 @@ FACT_RULES: tuple[tuple[str, FactRule], ...] = (
     *liveness.FACT_RULES,
 )
 SENT_RULES: tuple[tuple[str, SentRule], ...] = orders.SENT_RULES
+STEP_RULES: tuple[tuple[str, WholeRule], ...] = money.STEP_RULES
 WHOLE_RULES: tuple[tuple[str, WholeRule], ...] = (*orders.WHOLE_RULES, *money.WHOLE_RULES, *process.WHOLE_RULES)
 TAIL_RULES: tuple[tuple[str, TailRule], ...] = liveness.TAIL_RULES
 
@@ -63,6 +64,9 @@ class Checker:
         self._read_facts(evidence, None)
         for why in self._witness.look(evidence):
             self._tell("S22", why, evidence)
+        for rule, holds in STEP_RULES:
+            for why in holds(evidence, self.reading):
+                self._tell(rule, why, evidence)
         self._note_latches(evidence)
 
     def market_moved(self, evidence: Evidence) -> None:

@@ -40,6 +40,7 @@ from aether.simulator.invariants.wire_words import (
 )
 
 DEADLINE_NS_MAX = 60 * NANOS_PER_S
+_ROUNDING = Decimal("1e-30")  # of shares of a reservation, which both sides divide
 _FOUR_VIEWS = {"executions", "open", "closed", "trades"}
 
 # --- what left the daemon ---------------------------------------------------------------------------------------------
@@ -221,6 +222,21 @@ def promises_are_covered(_: Evidence, reading: Reading, numbered: Numbered) -> s
     if fact.reserved.amount < fact.limit_price.times(fact.qty).amount:
         return f"{fact.cl_ord_id} reserves {fact.reserved}, less than it may cost"
     return f"{reserved} USD are reserved, {room} there above the floor" if reserved > room else None
+
+
+def nothing_is_free_twice(_: Evidence, reading: Reading, numbered: Numbered) -> str | None:
+    """S7: What an order counts on is promised to no other: its cash, and its coins among those of its strategy."""
+    fact = numbered.fact
+    if not isinstance(fact, OrderSubmitted):
+        return None
+    free = MONEY.subtract(reading.balances.get("USD", ZERO), reading.reserved_usd)
+    if MONEY.subtract(fact.decision.cash_free.amount, free) > _ROUNDING:
+        return f"{fact.cl_ord_id} was decided on {fact.decision.cash_free} USD of free cash, {free} are free"
+    if fact.side is Side.BUY:
+        return None
+    holds = reading.positions.get((fact.strategy, str(fact.symbol)), ZERO)
+    promised = MONEY.add(reading.promised(fact.symbol, Side.SELL, fact.strategy), fact.qty.coins)
+    return f"{promised} {fact.symbol} of {fact.strategy} are promised, it holds {holds}" if promised > holds else None
 
 
 def never_stopped_by_itself(_: Evidence, __: Reading, numbered: Numbered) -> str | None:
@@ -411,6 +427,7 @@ SENT_RULES = (
 FACT_RULES = (
     ("S3", a_name_is_new),
     ("S7", promises_are_covered),
+    ("S7", nothing_is_free_twice),
     ("S7", never_stopped_by_itself),
     ("S8", within_the_limits),
     ("S9", along_the_table),

@@ -161,12 +161,12 @@ class Reading:
         """Dollars of every buy that may still fill."""
         return _sum(story.reserved_usd for story in self.unsettled.values())
 
-    def promised(self, symbol: str, side: Side) -> Decimal:
-        """Coins of every order of this side that may still fill."""
+    def promised(self, symbol: str, side: Side, strategy: str | None = None) -> Decimal:
+        """Coins of every order of this side that may still fill; of all strategies unless one is named."""
         return _sum(
             story.outstanding
             for story in self.unsettled.values()
-            if story.intent.symbol == symbol and story.intent.side is side
+            if story.intent.symbol == symbol and story.intent.side is side and strategy in (None, story.intent.strategy)
         )
 
     def submitted_since(self, at_ns: int, seconds: int) -> int:
